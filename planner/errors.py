@@ -1,0 +1,77 @@
+"""Errors that a caller can act on. Each knows its stable problem `type`; only the HTTP layer knows status codes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """One thing wrong with a request: where (JSON pointer, RFC 6901), what, and how to mend it."""
+
+    pointer: str
+    detail: str
+    remedy: str | None = None
+
+
+class HeadroomError(Exception):
+    """Base of every error with a meaning for the user."""
+
+    type: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Something went wrong inside Headroom"
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+    def problem(self) -> dict[str, Any]:
+        """The error as a problem object (RFC 9457) without status, JSON-ready."""
+        return {"type": self.type, "title": self.title, "detail": self.detail, **self.extra}
+
+
+class InvalidRequest(HeadroomError):
+    """The request itself is wrong: nothing was stored or started."""
+
+    type = "invalid-request"
+    title = "The request is not valid"
+
+    def __init__(self, errors: list[FieldProblem]) -> None:
+        self.errors = errors
+        super().__init__(
+            "; ".join(f"{error.pointer}: {error.detail}" for error in errors),
+            errors=[asdict(error) for error in errors],
+        )
+
+    @classmethod
+    def at(cls, pointer: str, detail: str, remedy: str | None = None) -> InvalidRequest:
+        return cls([FieldProblem(pointer, detail, remedy)])
+
+
+class ModelBuildFailed(HeadroomError):
+    """The library refused to build the model from this description."""
+
+    type = "model-build-failed"
+    title = "The model cannot be built from this description"
+
+
+class StepFailed(HeadroomError):
+    """The model was built, but its own step raises for this workload."""
+
+    type = "step-failed"
+    title = "The model's step fails for this workload"
+
+
+class LimitExceeded(HeadroomError):
+    """The work passed a limit of the service (time, memory, ops, parameters)."""
+
+    type = "limit-exceeded"
+    title = "The work is larger than this service allows"
+
+
+class WorkerCrashed(HeadroomError):
+    """The child process ended without an answer."""
+
+    type = "worker-crashed"
+    title = "The process doing the work ended without an answer"

@@ -1,0 +1,63 @@
+"""The answer of a simulation, as data."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Phase(BaseModel):
+    """One stretch of the workload, such as `step1.backward`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    peak_bytes: int = Field(description="most live bytes at any point of the phase")
+    end_bytes: int = Field(description="live bytes when the phase ends")
+
+
+class Categories(BaseModel):
+    """Live bytes at the peak by what they are for; they add up to the peak."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parameters: int = 0
+    gradients: int = 0
+    optimizer_state: int = 0
+    activations: int = Field(0, description="tensors saved for backward")
+    temporaries: int = 0
+    inputs: int = 0
+    buffers: int = 0
+    workspace: int = Field(0, description="scratch inside kernels")
+
+
+class Holder(BaseModel):
+    """Something alive at the peak: a tensor, or all tensors of a module."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="module path, or `op of module` for a tensor")
+    bytes: int
+    category: str | None = None
+    phase: str | None = Field(None, description="phase in which the tensor was made")
+    count: int = 1
+
+
+class Prediction(BaseModel):
+    """What the simulated device holds over the whole workload. All `*_bytes` are exact integers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    peak_bytes: int
+    peak_phase: str
+    phases: list[Phase]
+    at_peak: Categories
+    largest_at_peak: list[Holder] = Field(description="the largest single tensors alive at the peak")
+    modules_at_peak: list[Holder] = Field(description="live bytes at the peak by module, largest first")
+    reserved_bytes: int | None = None
+    device_bytes: int | None = None
+    parameter_count: int
+    trainable_parameter_count: int
+    step_flops: int
+    step_seconds: float | None = None
+    op_count: int
+    limitations: list[str] = Field([], description="what this number does not cover, in words")
