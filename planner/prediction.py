@@ -51,8 +51,12 @@ class Prediction(BaseModel):
     peak_phase: str
     phases: list[Phase]
     at_peak: Categories
-    largest_at_peak: list[Holder] = Field(description="the largest single tensors alive at the peak")
-    modules_at_peak: list[Holder] = Field(description="live bytes at the peak by module, largest first")
+    largest_at_peak: list[Holder] = Field(
+        description="the largest single tensors alive at the peak"
+    )
+    modules_at_peak: list[Holder] = Field(
+        description="live bytes at the peak by module, largest first"
+    )
     reserved_bytes: int | None = None
     device_bytes: int | None = None
     parameter_count: int

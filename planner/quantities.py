@@ -27,7 +27,9 @@ def parse_bytes(value: object) -> object:
     match = _QUANTITY.fullmatch(value)
     factor = _FACTORS.get(match[2].lower()) if match else None
     if match is None or factor is None:
-        raise ValueError('not a number of bytes; write an integer, or a string like "24GiB" or "24GB"')
+        raise ValueError(
+            'not a number of bytes; write an integer, or a string like "24GiB" or "24GB"'
+        )
     return int(float(match[1]) * factor)
 
 

@@ -49,10 +49,15 @@ class Lora(Data):
     """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) added by `peft`; all else is frozen."""
 
     r: int = Field(8, ge=1, le=65_536, description="rank of the update")
-    alpha: float = Field(16, gt=0, le=1e6, description="scaling numerator: updates are scaled by alpha / r")
+    alpha: float = Field(
+        16, gt=0, le=1e6, description="scaling numerator: updates are scaled by alpha / r"
+    )
     dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: list[Annotated[str, Field(max_length=200)]] | Literal["all-linear"] | None = Field(
-        None, description="module names to adapt; the library's own choice for the architecture when absent"
+    target_modules: list[Annotated[str, Field(max_length=200)]] | Literal["all-linear"] | None = (
+        Field(
+            None,
+            description="module names to adapt; the library's own choice for the architecture when absent",
+        )
     )
     bias: Literal["none", "all", "lora_only"] = "none"
 
@@ -65,8 +70,12 @@ class TransformersModel(Data):
     config: dict[str, Any] = Field(
         description="as in a `config.json`: `model_type` and any fields of that model's configuration"
     )
-    attention: Attention | None = Field(None, description="attention implementation; the library's default when absent")
-    experts: Experts | None = Field(None, description="mixture-of-experts implementation; the library's default when absent")
+    attention: Attention | None = Field(
+        None, description="attention implementation; the library's default when absent"
+    )
+    experts: Experts | None = Field(
+        None, description="mixture-of-experts implementation; the library's default when absent"
+    )
     lora: Lora | None = None
     freeze: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
         [], max_length=1_000, description="glob patterns of parameter names that get no gradient"
@@ -78,7 +87,9 @@ class TransformersModel(Data):
         check_bounded(config)
         model_type = config.get("model_type")
         if not isinstance(model_type, str) or not model_type:
-            raise ValueError('needs "model_type", for example {"model_type": "gpt2"}; GET /v1/models lists them')
+            raise ValueError(
+                'needs "model_type", for example {"model_type": "gpt2"}; GET /v1/models lists them'
+            )
         return config
 
 
@@ -115,14 +126,29 @@ class Workload(Data):
 
     mode: Literal["train", "inference", "generation"] = "train"
     batch_size: int = Field(1, ge=1, le=2**20, description="samples in one (micro-)batch")
-    sequence_length: int = Field(512, ge=1, le=2**24, description="tokens of the input, or of the prompt in generation")
-    target_length: int | None = Field(None, ge=1, le=2**24, description="tokens of the labels of encoder-decoders; default sequence_length")
-    new_tokens: int | None = Field(None, ge=1, le=2**16, description="tokens to generate; generation only")
-    cache: Literal["dynamic", "static"] = Field("dynamic", description="KV cache of generation: transformers' DynamicCache or StaticCache")
-    image_size: int | None = Field(None, ge=1, le=2**14, description="pixels a side; default from the config")
+    sequence_length: int = Field(
+        512, ge=1, le=2**24, description="tokens of the input, or of the prompt in generation"
+    )
+    target_length: int | None = Field(
+        None,
+        ge=1,
+        le=2**24,
+        description="tokens of the labels of encoder-decoders; default sequence_length",
+    )
+    new_tokens: int | None = Field(
+        None, ge=1, le=2**16, description="tokens to generate; generation only"
+    )
+    cache: Literal["dynamic", "static"] = Field(
+        "dynamic", description="KV cache of generation: transformers' DynamicCache or StaticCache"
+    )
+    image_size: int | None = Field(
+        None, ge=1, le=2**14, description="pixels a side; default from the config"
+    )
     precision: Precision = "fp32"
     optimizer: Optimizer = Optimizer(name="adamw")
-    gradient_accumulation_steps: int = Field(1, ge=1, le=1024, description="micro-batches before one optimizer step")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=1024, description="micro-batches before one optimizer step"
+    )
 
     @model_validator(mode="after")
     def _fits_mode(self) -> Workload:
@@ -139,7 +165,8 @@ class Strategy(Data):
     """Memory choices applied to the step."""
 
     checkpointing: Literal["none", "full"] = Field(
-        "none", description="full: non-reentrant torch.utils.checkpoint around each unit, as transformers does"
+        "none",
+        description="full: non-reentrant torch.utils.checkpoint around each unit, as transformers does",
     )
 
 
@@ -173,14 +200,21 @@ class SimulationRequest(Data):
 
     model: ModelDescription
     workload: Workload = Workload()
-    device: str = Field("cpu", min_length=1, max_length=100, description="name of a device profile; GET /v1/devices lists them")
+    device: str = Field(
+        "cpu",
+        min_length=1,
+        max_length=100,
+        description="name of a device profile; GET /v1/devices lists them",
+    )
     strategy: Strategy = Strategy()
 
 
 def content_hash(request: SimulationRequest, versions: dict[str, str]) -> str:
     """SHA-256 (hex) over the canonical JSON of the request, defaults filled in, and the versions that answer it."""
     body = {"request": request.model_dump(mode="json"), "versions": versions}
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def check_bounded(data: dict[str, Any]) -> None:
