@@ -1,0 +1,65 @@
+# What a person does with a clone. `make` alone prints the targets.
+#
+# Variables (make install NAME=value):
+#   PYTHON       interpreter for .venv; the first of python3.11 ... python3 that is new enough
+#   TORCH_INDEX  package index to take torch from, for example the CPU-only one that
+#                https://pytorch.org/get-started/locally/ names; empty: pip's own configuration
+#   PYTEST_ARGS  passed on to pytest
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+
+# A hub is never asked, in no target.
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help install demo serve test lint format constraints clean
+
+help: ## print this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+install: $(STAMP) ## make .venv with everything pinned, and the command `headroom` in it
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Headroom needs Python 3.11 or newer (make install PYTHON=...)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# torch first and alone, so that an index argument concerns nothing else.
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) \
+		"$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install ## predict the memory of GPT-2's training step, run it for real, compare
+	$(BIN)/headroom demo
+
+serve: install ## start the service with one local worker
+	$(BIN)/headroom serve
+
+test: install ## the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: ## write constraints.txt anew from what .venv holds
+	{ sed -n '/^#/p' constraints.txt; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
