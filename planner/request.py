@@ -145,7 +145,7 @@ class Workload(Data):
         None, ge=1, le=2**14, description="pixels a side; default from the config"
     )
     precision: Precision = "fp32"
-    optimizer: Optimizer = Optimizer(name="adamw")
+    optimizer: Optimizer = Field(default_factory=Optimizer)
     gradient_accumulation_steps: int = Field(
         1, ge=1, le=1024, description="micro-batches before one optimizer step"
     )
@@ -199,14 +199,14 @@ class SimulationRequest(Data):
     )
 
     model: ModelDescription
-    workload: Workload = Workload()
+    workload: Workload = Field(default_factory=Workload)
     device: str = Field(
         "cpu",
         min_length=1,
         max_length=100,
         description="name of a device profile; GET /v1/devices lists them",
     )
-    strategy: Strategy = Strategy()
+    strategy: Strategy = Field(default_factory=Strategy)
 
 
 def content_hash(request: SimulationRequest, versions: dict[str, str]) -> str:

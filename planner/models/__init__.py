@@ -1,0 +1,1 @@
+"""Models of `transformers`: configurations, building, and the inputs of a step."""

@@ -1,0 +1,115 @@
+"""From a description to a `torch.nn.Module`, on fake or real tensors alike."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from planner.errors import InvalidRequest, ModelBuildFailed
+from planner.models import initialization
+from planner.models.config import make_config
+from planner.models.tasks import class_names
+from planner.request import Strategy, TransformersModel, Workload
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def parameter_dtype(precision: str) -> torch.dtype:
+    """The dtype of parameters: autocast (`amp-*`) keeps them in fp32."""
+    return _DTYPES.get(precision, torch.float32)
+
+
+def build_model(
+    description: TransformersModel,
+    workload: Workload,
+    config: PreTrainedConfig | None = None,
+    *,
+    strategy: Strategy | None = None,
+    device: str | torch.device = "cpu",
+) -> nn.Module:
+    """Build the model of a description, ready for the workload's mode.
+
+    Under an active `FakeTensorMode` no weight is initialised; otherwise weights are real and finite.
+
+    Raises:
+        InvalidRequest: the description contradicts itself or the model lacks what it asks for.
+        ModelBuildFailed: the library's own class refuses the configuration.
+    """
+    config = make_config(description, workload) if config is None else config
+    model = _instantiate(description, workload, config, torch.device(device))
+    training = workload.mode == "train"
+    model.train(training)
+    _set_use_cache(config, workload.mode == "generation")
+    if training and strategy is not None and strategy.checkpointing == "full":
+        _enable_checkpointing(model, with_lora=description.lora is not None)
+    freeze(model, description.freeze)
+    return model
+
+
+def _instantiate(
+    description: TransformersModel,
+    workload: Workload,
+    config: PreTrainedConfig,
+    device: torch.device,
+) -> PreTrainedModel:
+    import transformers
+
+    names = class_names(description.task)
+    auto = getattr(transformers, names[description.config["model_type"]][0])
+    options: dict[str, Any] = {"dtype": parameter_dtype(workload.precision)}
+    if description.attention is not None:
+        options["attn_implementation"] = description.attention
+    if description.experts is not None:
+        options["experts_implementation"] = description.experts
+    fake = torch._guards.detect_fake_mode() is not None or device.type == "meta"
+    initialise = initialization.skipped() if fake else initialization.cheap()
+    try:
+        with initialise, torch.device(device):
+            model: PreTrainedModel = auto.from_config(config, **options)
+    except Exception as error:
+        raise ModelBuildFailed(f"{type(error).__name__}: {error}") from error
+    return model
+
+
+def _set_use_cache(config: PreTrainedConfig, use_cache: bool) -> None:
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        if part is not None and hasattr(part, "use_cache"):
+            part.use_cache = use_cache
+
+
+def _enable_checkpointing(model: PreTrainedModel, with_lora: bool) -> None:
+    if not model.supports_gradient_checkpointing:
+        raise InvalidRequest.at(
+            "/strategy/checkpointing",
+            f"{type(model).__name__} does not support gradient checkpointing",
+            'use "none"',
+        )
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if with_lora:
+        # Frozen embeddings would leave the checkpointed units without an input that needs gradients.
+        model.enable_input_require_grads()
+
+
+def freeze(model: nn.Module, patterns: list[str]) -> None:
+    """Take the gradient from every parameter whose name matches one of the glob patterns.
+
+    Raises:
+        InvalidRequest: a pattern matches no parameter.
+    """
+    names = dict(model.named_parameters())
+    for index, pattern in enumerate(patterns):
+        matching = fnmatch.filter(names, pattern)
+        if not matching:
+            raise InvalidRequest.at(
+                f"/model/freeze/{index}",
+                f"{pattern!r} matches no parameter name",
+                f"names look like {next(iter(names), '')!r}",
+            )
+        for name in matching:
+            names[name].requires_grad_(False)
