@@ -1,0 +1,98 @@
+"""Measuring a workload on the CPU: live bytes from torch's allocator, then seconds without the profiler."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.allocations import Allocations, Mark, record_allocations
+from profiler.marks import Hooks, OnProgress, TraceMarks
+from profiler.measured import Measured, MeasuredPhase
+from profiler.timeline import Timeline
+from profiler.timing import time_steps
+
+Execute = Callable[[Hooks], object]
+
+
+def measure(
+    execute: Execute, *, on_progress: OnProgress, timing_budget_seconds: float
+) -> tuple[Measured, Timeline]:
+    """Execute the workload under the allocator's recording, then again for its step seconds.
+
+    Args:
+        execute: runs the whole workload, building included, and keeps nothing alive afterwards.
+        on_progress: told the current phase, so that it is known when this process is killed.
+        timing_budget_seconds: no further execution starts after so long.
+    """
+    with record_allocations() as recorded:
+        execute(TraceMarks(on_progress))
+    timeline = to_timeline(recorded)
+    gc.collect()
+    timing = time_steps(execute, on_progress=on_progress, budget_seconds=timing_budget_seconds)
+    measured = summarise(recorded).model_copy(
+        update={
+            "step_seconds": timing.median_seconds,
+            "step_seconds_samples": timing.samples,
+            "notes": timing.notes,
+        }
+    )
+    return measured, timeline
+
+
+def summarise(recorded: Allocations) -> Measured:
+    """Peak and end of each phase, and the peak over the workload: first phase's begin to last phase's end.
+
+    Raises:
+        ValueError: no phase was marked.
+    """
+    if not recorded.marks:
+        raise ValueError("the workload marked no phase")
+    marks = sorted(recorded.marks, key=lambda mark: mark.start_ns)
+    live = np.concatenate(([0], recorded.live_bytes()))
+    phases = [_phase(recorded.time_ns, live, mark) for mark in marks]
+    first = int(np.searchsorted(recorded.time_ns, marks[0].start_ns, side="left"))
+    last = int(np.searchsorted(recorded.time_ns, max(mark.end_ns for mark in marks), side="right"))
+    peak_index = first + int(np.argmax(live[first : last + 1]))
+    return Measured(
+        peak_bytes=int(live[peak_index]),
+        peak_phase=_name_at(recorded.time_ns, marks, peak_index),
+        phases=phases,
+        start_bytes=int(live[first]),
+    )
+
+
+def to_timeline(recorded: Allocations) -> Timeline:
+    """The live bytes after every event, beside the phases, in nanoseconds from the first event."""
+    marks = sorted(recorded.marks, key=lambda mark: mark.start_ns)
+    starts = [mark.start_ns for mark in marks] + [int(time) for time in recorded.time_ns[:1]]
+    origin = min(starts, default=0)
+    return Timeline(
+        time_ns=recorded.time_ns - origin,
+        live_bytes=recorded.live_bytes(),
+        phases=[(mark.name, mark.start_ns - origin, mark.end_ns - origin) for mark in marks],
+    )
+
+
+def _phase(
+    time_ns: npt.NDArray[np.int64], live: npt.NDArray[np.int64], mark: Mark
+) -> MeasuredPhase:
+    # live[i] holds before event i and after event i - 1.
+    first = int(np.searchsorted(time_ns, mark.start_ns, side="left"))
+    last = int(np.searchsorted(time_ns, mark.end_ns, side="right"))
+    return MeasuredPhase(
+        name=mark.name,
+        peak_bytes=int(live[first : last + 1].max()),
+        end_bytes=int(live[last]),
+    )
+
+
+def _name_at(time_ns: npt.NDArray[np.int64], marks: list[Mark], index: int) -> str:
+    """The phase of event `index - 1`; between two phases, the one before."""
+    if index == 0:
+        return marks[0].name
+    moment = int(time_ns[index - 1])
+    begun = [mark for mark in marks if mark.start_ns <= moment]
+    return begun[-1].name if begun else marks[0].name
