@@ -12,7 +12,10 @@ _UNINSTALLED = "0+source"
 
 @lru_cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    return (*((name, _version(name)) for name in _DISTRIBUTIONS), ("python", platform.python_version()))
+    return (
+        *((name, _version(name)) for name in _DISTRIBUTIONS),
+        ("python", platform.python_version()),
+    )
 
 
 def _version(distribution: str) -> str:

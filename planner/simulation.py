@@ -1,0 +1,139 @@
+"""Replay of a tape: the memory curve, its peak, and what is alive there. From the tape alone; no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planner.prediction import Categories, Holder, Phase, Prediction
+from planner.tape import Category, Ints, Tape
+
+LARGEST = 30
+MODULES = 60
+
+
+def simulate(tape: Tape) -> Prediction:
+    """Replay the tape's events. O(events); categories at the peak add up to the peak."""
+    live = tape.live_bytes
+    peak_event = int(np.argmax(live))
+    alive = tape.alive_at(peak_event)
+    phases = phase_peaks(tape)
+    return Prediction(
+        peak_bytes=int(live[peak_event]),
+        peak_phase=phase_at(tape, peak_event),
+        phases=phases,
+        at_peak=_by_category(tape, alive),
+        largest_at_peak=_largest(tape, alive),
+        modules_at_peak=_by_module(tape, alive),
+        parameter_count=tape.meta["parameter_count"],
+        trainable_parameter_count=tape.meta["trainable_parameter_count"],
+        step_flops=step_flops(tape),
+        op_count=tape.op_count,
+        limitations=tape.meta["limitations"],
+    )
+
+
+def phase_peaks(tape: Tape) -> list[Phase]:
+    """Highest live bytes within each phase (its starting level included) and those at its end."""
+    live = tape.live_bytes
+    result = []
+    for name, (first, end) in zip(tape.phases, tape.phase_events, strict=True):
+        window = live[max(first - 1, 0) : max(end, 1)]
+        result.append(Phase(name=name, peak_bytes=int(window.max()), end_bytes=int(window[-1])))
+    return result
+
+
+def phase_at(tape: Tape, event: int) -> str:
+    """Name of the phase that contains the event; what is alive before the first phase belongs to it."""
+    index = int(np.searchsorted(tape.phase_events[:, 0], event, side="right")) - 1
+    return tape.phases[max(index, 0)]
+
+
+def step_flops(tape: Tape) -> int:
+    """FLOPs of one step: those of the last step traced (steps differ only in what is alive)."""
+    last = tape.phases[-1].partition(".")[0] + "."
+    chosen = [index for index, name in enumerate(tape.phases) if name.startswith(last)]
+    return int(tape.op_flops[np.isin(tape.op_phase, chosen)].sum())
+
+
+def timeline(tape: Tape, max_points: int = 2_000) -> dict[str, Any]:
+    """Live bytes over events by category, thinned to `max_points` buckets without losing any bucket's peak.
+
+    Returns series of equal length: `event`, `total_bytes` and one of `bytes_by_category` each, sampled where the total of the bucket is highest, and `phases`
+    with their first and end event.
+    """
+    live = tape.live_bytes
+    chosen = _bucket_peaks(live, max_points)
+    events = tape.events
+    storages = np.where(events < 0, ~events, events)
+    signed = np.where(events < 0, -1, 1) * tape.storage_bytes[storages]
+    categories = tape.storage_category[storages]
+    by_category = {
+        category.name: np.cumsum(np.where(categories == category, signed, 0))[chosen].tolist()
+        for category in Category
+    }
+    return {
+        "event": chosen.tolist(),
+        "total_bytes": live[chosen].tolist(),
+        "bytes_by_category": by_category,
+        "phases": [
+            {"name": name, "first_event": int(first), "end_event": int(end)}
+            for name, (first, end) in zip(tape.phases, tape.phase_events, strict=True)
+        ],
+        "event_count": len(events),
+    }
+
+
+def _bucket_peaks(live: Ints, max_points: int) -> Ints:
+    buckets = np.array_split(np.arange(len(live)), max(1, min(max_points, len(live))))
+    return np.array([bucket[int(np.argmax(live[bucket]))] for bucket in buckets if len(bucket)])
+
+
+def _by_category(tape: Tape, alive: Ints) -> Categories:
+    totals = np.zeros(len(Category), dtype=np.int64)
+    np.add.at(totals, tape.storage_category[alive], tape.storage_bytes[alive])
+    return Categories(**{category.name: int(totals[category]) for category in Category})
+
+
+def storage_label(tape: Tape, storage: int) -> str:
+    """A parameter's or input's own name, else `op in module`."""
+    if (name := int(tape.storage_name[storage])) >= 0:
+        return tape.names[name]
+    op = int(tape.storage_op[storage])
+    if op < 0:
+        return "before the step"
+    module = tape.modules[tape.op_module[op]] or "the step itself"
+    return f"{tape.names[tape.op_name[op]]} in {module}"
+
+
+def _largest(tape: Tape, alive: Ints) -> list[Holder]:
+    order = alive[np.argsort(-tape.storage_bytes[alive], kind="stable")][:LARGEST]
+    return [
+        Holder(
+            name=storage_label(tape, int(storage)),
+            bytes=int(tape.storage_bytes[storage]),
+            category=Category(tape.storage_category[storage]).name,
+            phase=tape.phases[tape.op_phase[op]] if (op := tape.storage_op[storage]) >= 0 else None,
+        )
+        for storage in order
+    ]
+
+
+def storage_module(tape: Tape, storage: int) -> str:
+    """Module that owns a parameter or buffer, else the module whose op allocated the storage."""
+    op = int(tape.storage_op[storage])
+    if op >= 0:
+        return tape.modules[tape.op_module[op]]
+    name = int(tape.storage_name[storage])
+    return tape.names[name].rpartition(".")[0] if name >= 0 else ""
+
+
+def _by_module(tape: Tape, alive: Ints) -> list[Holder]:
+    totals: dict[str, tuple[int, int]] = {}
+    for storage in alive:
+        module = storage_module(tape, int(storage))
+        size, count = totals.get(module, (0, 0))
+        totals[module] = (size + int(tape.storage_bytes[storage]), count + 1)
+    ranked = sorted(totals.items(), key=lambda item: -item[1][0])[:MODULES]
+    return [Holder(name=name, bytes=size, count=count) for name, (size, count) in ranked]

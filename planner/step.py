@@ -1,0 +1,190 @@
+"""The workload itself: build the model, its inputs and optimizer, and execute the steps.
+
+The tracer runs this on fake tensors and a worker on real ones; nothing here knows which. `Hooks` hear about every phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from planner.errors import StepFailed
+from planner.models.build import build_model
+from planner.models.config import make_config
+from planner.models.generation import generate
+from planner.models.inputs import make_inputs
+from planner.models.optimizers import make_optimizer
+from planner.request import SimulationRequest, TransformersModel, Workload
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+STEPS = 2  # only in the second does the optimizer's state exist throughout
+
+
+class Hooks(Protocol):
+    """What an observer of the workload implements."""
+
+    def built(self, job: Job) -> None:
+        """Model, inputs and optimizer exist; the first phase follows."""
+
+    def enter(self, phase: str) -> None:
+        """A phase such as `step0.forward` begins."""
+
+    def exit(self, phase: str) -> None:
+        """The phase that was entered last ends."""
+
+
+@dataclass
+class Job:
+    """A workload ready to execute on whatever device its tensors are."""
+
+    workload: Workload
+    config: PreTrainedConfig
+    model: nn.Module
+    inputs: dict[str, Any]
+    optimizer: torch.optim.Optimizer | None
+    device_type: str
+
+
+def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
+    """Build model, inputs and optimizer on `device` (under an active fake mode: on fake tensors of it).
+
+    Raises:
+        InvalidRequest: the description asks for what the model lacks.
+        ModelBuildFailed: the library refuses the configuration.
+    """
+    description, workload = request.model, request.workload
+    if not isinstance(description, TransformersModel):
+        raise TypeError(f"unresolved model source {description.source!r}; run planner.check.check")
+    config = make_config(description, workload)
+    model = build_model(description, workload, config, strategy=request.strategy, device=device)
+    inputs = make_inputs(model, config, description, workload, device)
+    optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
+    return Job(workload, config, model, inputs, optimizer, torch.device(device).type)
+
+
+def execute(job: Job, hooks: Hooks, steps: int = STEPS) -> None:
+    """Run the job's workload: `steps` training steps, one inference, or one generation.
+
+    Raises:
+        StepFailed: the model's own step raises.
+    """
+    run = {"train": _train, "inference": _infer, "generation": _generate}[job.workload.mode]
+    try:
+        run(job, hooks, steps)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise StepFailed(f"{type(error).__name__}: {error}") from error
+
+
+def run_workload(
+    request: SimulationRequest, hooks: Hooks, device: str = "cpu", steps: int = STEPS
+) -> None:
+    """`prepare`, tell the hooks, `execute`."""
+    job = prepare(request, device)
+    hooks.built(job)
+    execute(job, hooks, steps)
+
+
+def _train(job: Job, hooks: Hooks, steps: int) -> None:
+    assert job.optimizer is not None
+    accumulation = job.workload.gradient_accumulation_steps
+    scaler = _grad_scaler(job)
+    for step in range(steps):
+        for micro in range(accumulation):
+            name = f"step{step}" if accumulation == 1 else f"step{step}.micro{micro}"
+            _forward_backward(job, hooks, name, scaler)
+        with _phase(hooks, f"step{step}.optimizer_step"):
+            if scaler is None:
+                job.optimizer.step()
+            else:
+                scaler.step(job.optimizer)
+                scaler.update()
+        with _phase(hooks, f"step{step}.zero_grad"):
+            job.optimizer.zero_grad(set_to_none=True)
+
+
+def _forward_backward(
+    job: Job, hooks: Hooks, name: str, scaler: torch.amp.GradScaler | None
+) -> None:
+    with _phase(hooks, f"{name}.forward"):
+        with _autocast(job):
+            loss = _loss(job)
+        if job.workload.gradient_accumulation_steps > 1:
+            loss = loss / job.workload.gradient_accumulation_steps
+        if scaler is not None:
+            loss = scaler.scale(loss)
+    with _phase(hooks, f"{name}.backward"):
+        loss.backward()
+        del loss
+
+
+def _loss(job: Job) -> Tensor:
+    # The outputs are dropped at the return, as transformers' `Trainer.compute_loss` does.
+    loss = job.model(**job.inputs).loss
+    if loss is None:
+        raise ValueError(f"{type(job.model).__name__} returns no loss for {sorted(job.inputs)}")
+    return loss
+
+
+def _infer(job: Job, hooks: Hooks, steps: int) -> None:
+    with torch.inference_mode(), _autocast(job), _phase(hooks, "step0.forward"):
+        job.model(**job.inputs)
+
+
+def _generate(job: Job, hooks: Hooks, steps: int) -> None:
+    with torch.inference_mode(), _autocast(job):
+        hooks.enter("step0.prefill")
+        with _second_forward_starts(job.model, lambda: _switch(hooks)) as state:
+            generate(job.model, job.inputs, job.workload)
+        hooks.exit("step0.decode" if state["calls"] > 1 else "step0.prefill")
+
+
+def _switch(hooks: Hooks) -> None:
+    hooks.exit("step0.prefill")
+    hooks.enter("step0.decode")
+
+
+@contextmanager
+def _second_forward_starts(
+    model: nn.Module, callback: Callable[[], None]
+) -> Iterator[dict[str, int]]:
+    """Call back when the model's forward is entered the second time: prefill is over."""
+    state = {"calls": 0}
+
+    def count(module: nn.Module, args: object) -> None:
+        state["calls"] += 1
+        if state["calls"] == 2:
+            callback()
+
+    handle = model.register_forward_pre_hook(count)
+    try:
+        yield state
+    finally:
+        handle.remove()
+
+
+def _autocast(job: Job) -> AbstractContextManager[Any]:
+    dtype = {"amp-bf16": torch.bfloat16, "amp-fp16": torch.float16}.get(job.workload.precision)
+    return nullcontext() if dtype is None else torch.autocast(job.device_type, dtype=dtype)
+
+
+def _grad_scaler(job: Job) -> torch.amp.GradScaler | None:
+    """fp16 autocast trains with loss scaling, as transformers' `Trainer` does; bf16 does not."""
+    if job.workload.precision != "amp-fp16":
+        return None
+    return torch.amp.GradScaler(job.device_type)
+
+
+@contextmanager
+def _phase(hooks: Hooks, name: str) -> Iterator[None]:
+    hooks.enter(name)
+    yield
+    hooks.exit(name)

@@ -1,0 +1,136 @@
+"""From a request to a tape: the workload's own eager steps on fake tensors of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from planner.devices import DeviceProfile
+from planner.errors import LimitExceeded
+from planner.request import SimulationRequest
+from planner.step import Job, execute, prepare
+from planner.tape import Category, Tape
+from planner.tracing.compat import real_step_behaviour
+from planner.tracing.fake import FakeExecution
+from planner.tracing.mode import TracingMode
+from planner.tracing.recorder import Recorder
+
+Progress = Callable[[str], None]
+
+MAX_OPS = 5_000_000
+MAX_PARAMETERS = 10**13
+
+
+def trace(
+    request: SimulationRequest,
+    device: DeviceProfile,
+    *,
+    progress: Progress | None = None,
+    max_ops: int = MAX_OPS,
+) -> Tape:
+    """Execute the workload on fake tensors and return its tape.
+
+    Call it in a process of its own: it patches library functions while it runs.
+
+    Raises:
+        InvalidRequest, ModelBuildFailed, StepFailed: the description or its step is wrong.
+        LimitExceeded: more than `max_ops` ops or `MAX_PARAMETERS` parameters.
+    """
+    recorder = Recorder(max_ops)
+    execution = FakeExecution()
+    mode = TracingMode(execution, recorder)
+    hooks = _TapeHooks(mode, progress or (lambda phase: None))
+    with real_step_behaviour(), mode:
+        with torch._guards.tracing(torch._guards.TracingContext(execution.mode)):
+            job = prepare(request, "cpu")
+        hooks.built(job)
+        with mode.modules.following():
+            execute(job, hooks)
+        mode.recording = False
+    return recorder.tape(
+        {
+            "device": device.name,
+            "parameter_count": sum(p.numel() for p in job.model.parameters()),
+            "trainable_parameter_count": sum(
+                p.numel() for p in job.model.parameters() if p.requires_grad
+            ),
+            "limitations": [],
+        }
+    )
+
+
+class _TapeHooks:
+    """Marks phases on the tape and says what storages are for, as soon as that is known."""
+
+    def __init__(self, mode: TracingMode, progress: Progress) -> None:
+        self.mode = mode
+        self.recorder = mode.recorder
+        self.progress = progress
+        self._first_storage = 0
+
+    def built(self, job: Job) -> None:
+        self.job = job
+        _check_size(job.model)
+        self.mode.modules.name(job.model)
+        for name, parameter in job.model.named_parameters():
+            self.recorder.adopt(parameter.data, Category.parameters, name)
+            self.recorder.adopt(parameter, Category.parameters, name)
+        for name, buffer in job.model.named_buffers():
+            self.recorder.adopt(buffer, Category.buffers, name)
+        for name, tensor in _named_tensors(job.inputs):
+            self.recorder.adopt(tensor, Category.inputs, name)
+        self.mode.recording = True
+
+    def enter(self, phase: str) -> None:
+        self.progress(phase)
+        self.recorder.begin_phase(phase)
+        self.mode.in_backward = phase.endswith("backward")
+        self._first_storage = len(self.recorder.storage_bytes)
+
+    def exit(self, phase: str) -> None:
+        self.mode.in_backward = False
+        if phase.endswith("forward") and self.job.optimizer is not None:
+            self.recorder.mark_survivors(self._first_storage, Category.activations)
+        elif phase.endswith("backward"):
+            for name, parameter in self.job.model.named_parameters():
+                if parameter.grad is not None:
+                    self.recorder.recategorise(parameter.grad, Category.gradients, f"{name}.grad")
+        elif phase.endswith("optimizer_step"):
+            self._mark_optimizer_state()
+        self.recorder.end_phase()
+
+    def _mark_optimizer_state(self) -> None:
+        assert self.job.optimizer is not None
+        names = {parameter: name for name, parameter in self.job.model.named_parameters()}
+        for parameter, state in self.job.optimizer.state.items():
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    self.recorder.recategorise(
+                        value, Category.optimizer_state, f"{names.get(parameter, '?')}.{key}"
+                    )
+
+
+def _named_tensors(value: Any, prefix: str = "") -> list[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        return [(prefix, value)]
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, (list, tuple))
+        else ()
+    )
+    return [
+        named
+        for key, item in items
+        for named in _named_tensors(item, f"{prefix}.{key}" if prefix else str(key))
+    ]
+
+
+def _check_size(model: nn.Module) -> None:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if count > MAX_PARAMETERS:
+        raise LimitExceeded(f"the model has {count} parameters; the limit is {MAX_PARAMETERS}")

@@ -1,0 +1,76 @@
+"""Fake execution: shapes instead of numbers, except where Python code of a model reads the numbers.
+
+Floating-point data is fake. Small integer and boolean tensors made from real ones (ids, masks, positions, routing constants) are
+computed for real beside it, so that code which looks at them (`mask.all()`, `lengths.max().item()`) takes the
+same path as in a real step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from planner.tracing.dynamic import DYNAMIC
+
+REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
+REAL_FLOATS = 1 << 10  # elements; constants such as drop-path rates, read while a model is built
+
+_CPU = torch.device("cpu")
+_EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+
+
+class FakeExecution:
+    """Executes one op at a time for a dispatch mode that is not on the stack meanwhile."""
+
+    def __init__(self) -> None:
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def device_of(self, tensor: Tensor) -> torch.device:
+        return tensor.fake_device if isinstance(tensor, FakeTensor) else _CPU
+
+    def run(
+        self, func: OpOverload, types: Any, args: Any, kwargs: Any, inputs: list[Tensor]
+    ) -> Any:
+        """The op's result, fake or real."""
+        if not types:  # no fake tensor among the inputs
+            if inputs:
+                return self._from_real(func, types, args, kwargs)
+            return self._factory(func, types, args, kwargs)
+        dynamic = DYNAMIC.get(func)
+        if dynamic is not None:
+            return dynamic(self, func, args, kwargs)
+        return self.mode.dispatch(func, types, args, kwargs)
+
+    def _factory(self, func: OpOverload, types: Any, args: Any, kwargs: Any) -> Any:
+        result = self.mode.dispatch(func, types, args, kwargs)
+        if isinstance(result, Tensor) and _stays_real(result):
+            return func(*args, **kwargs)
+        return result
+
+    def _from_real(self, func: OpOverload, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in _ALWAYS_REAL:
+            return func(*args, **kwargs)
+        if func._schema.is_mutable or func in DYNAMIC:
+            return func(*args, **kwargs)
+        result = self.mode.dispatch(func, types, args, kwargs)
+        outputs = result if isinstance(result, (tuple, list)) else (result,)
+        if all(not isinstance(output, Tensor) or _stays_real(output) for output in outputs):
+            return func(*args, **kwargs)
+        return result
+
+
+def _stays_real(tensor: Tensor) -> bool:
+    return tensor.numel() <= (REAL_INTEGERS if tensor.dtype in _EXACT else REAL_FLOATS)
+
+
+_ALWAYS_REAL = frozenset(
+    {
+        torch.ops.aten._local_scalar_dense.default,
+        torch.ops.aten.lift_fresh.default,
+        torch.ops.aten.equal.default,
+    }
+)

@@ -1,0 +1,89 @@
+"""The dispatch mode of a trace: every op goes to fake execution and onto the tape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from planner.tape import Category
+from planner.tracing.fake import FakeExecution
+from planner.tracing.modules import ModuleStack
+from planner.tracing.opinfo import OpInfo, op_info, tensors_in
+from planner.tracing.recorder import Recorder
+from planner.tracing.scratch import scratch_bytes
+
+_DEVICE = torch.ops.prim.device.default
+
+
+class TracingMode(TorchDispatchMode):
+    """Runs ops on fake tensors; between `begin` and `end` of a phase it records them."""
+
+    def __init__(self, execution: FakeExecution, recorder: Recorder) -> None:
+        super().__init__()
+        self.execution = execution
+        self.recorder = recorder
+        self.modules = ModuleStack(recorder.module_id)
+        self.recording = False
+        self.in_backward = False
+        self._recompute_from: int | None = None  # first storage of the recomputation going on
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is _DEVICE:
+            return self.execution.device_of(args[0])
+        kwargs = kwargs or {}
+        info = op_info(func)
+        if info.composite:
+            # Under inference mode composite ops arrive whole; their parts are what the device executes.
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        inputs: list[Tensor] = []
+        tensors_in(args, inputs)
+        if kwargs:
+            tensors_in(list(kwargs.values()), inputs)
+        result = self.execution.run(func, types, args, kwargs, inputs)
+        if self.recording:
+            self._record(func, info, args, kwargs, inputs, result)
+        return result
+
+    def _record(
+        self,
+        func: OpOverload,
+        info: OpInfo,
+        args: Any,
+        kwargs: Any,
+        inputs: list[Tensor],
+        result: Any,
+    ) -> None:
+        outputs: list[Tensor] = []
+        tensors_in(result, outputs)
+        recompute = self.in_backward and self._follow_recompute()
+        self.recorder.record(
+            info,
+            inputs,
+            outputs,
+            module=self.modules.current(),
+            flops=0 if info.flops is None else info.flops(args, kwargs, result),
+            recompute=recompute,
+            scratch_bytes=scratch_bytes(func, args, kwargs, result),
+        )
+
+    def _follow_recompute(self) -> bool:
+        """Backward runs without grad mode; only a checkpoint's recomputation turns it on.
+
+        What a recomputation leaves alive was saved for the backward of its unit.
+        """
+        enabled = torch.is_grad_enabled()
+        if enabled and self._recompute_from is None:
+            self._recompute_from = len(self.recorder.storage_bytes)
+        elif not enabled and self._recompute_from is not None:
+            self.recorder.mark_survivors(self._recompute_from, Category.activations)
+            self._recompute_from = None
+        return enabled

@@ -1,0 +1,215 @@
+"""Writes the tape while ops happen: storages by weak reference, ops and tensors as growing columns."""
+
+from __future__ import annotations
+
+import weakref
+from array import array
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from planner.errors import LimitExceeded
+from planner.tape import Category, OpFlag, Tape
+from planner.tracing.opinfo import OpInfo
+
+_TAG = "_tape_tensor"  # attribute on tensors that carries their id on the tape
+
+
+class _StorageRef(weakref.ref[Any]):
+    """A weak reference that knows which storage of the tape it stands for."""
+
+    __slots__ = ("key", "storage")
+    key: int
+    storage: int
+
+
+class Recorder:
+    """Columns of a tape under construction. Not thread-safe: the autograd engine runs CPU backward in the calling thread."""
+
+    def __init__(self, max_ops: int) -> None:
+        self.max_ops = max_ops
+        self.names: dict[str, int] = {}
+        self.modules: dict[str, int] = {"": 0}
+        self.phases: list[str] = []
+        self.phase_events: list[list[int]] = []
+        self.layouts: dict[tuple[torch.dtype, torch.Size], int] = {}
+        self.events = array("i")
+        self.op_name, self.op_module, self.op_phase = array("i"), array("i"), array("i")
+        self.op_event, self.op_flops, self.op_flags = array("q"), array("q"), array("B")
+        self.op_inputs, self.op_outputs = array("i"), array("i")
+        self.op_inputs_at, self.op_outputs_at = array("q", [0]), array("q", [0])
+        self.tensor_storage, self.tensor_op, self.tensor_layout = array("i"), array("i"), array("i")
+        self.storage_bytes, self.storage_category = array("q"), array("B")
+        self.storage_op, self.storage_name = array("i"), array("i")
+        self._live: dict[int, _StorageRef] = {}
+        self._newest: dict[int, int] = {}  # storage -> its newest tensor
+        self._dead: set[int] = set()
+
+    # ------------------------------------------------------------------ storages and tensors
+
+    def _die(self, ref: weakref.ref[Any]) -> None:
+        assert isinstance(ref, _StorageRef)
+        self.events.append(~ref.storage)
+        if self._live.get(ref.key) is ref:
+            del self._live[ref.key]
+
+    def _new_storage(self, size: int, category: Category, op: int) -> int:
+        storage = len(self.storage_bytes)
+        self.storage_bytes.append(size)
+        self.storage_category.append(category)
+        self.storage_op.append(op)
+        self.storage_name.append(-1)
+        self.events.append(storage)
+        return storage
+
+    def _storage_of(self, tensor: Tensor, category: Category, op: int) -> int:
+        untyped = tensor.untyped_storage()
+        key = untyped._cdata
+        ref = self._live.get(key)
+        if ref is not None:
+            return ref.storage
+        ref = _StorageRef(untyped, self._die)
+        ref.key = key
+        ref.storage = self._new_storage(untyped.nbytes(), category, op)
+        self._live[key] = ref
+        return ref.storage
+
+    def _new_tensor(self, tensor: Tensor, storage: int, op: int) -> int:
+        layout = (tensor.dtype, tensor.shape)
+        index = self.layouts.get(layout)
+        if index is None:
+            index = self.layouts[layout] = len(self.layouts)
+        identity = len(self.tensor_storage)
+        self.tensor_storage.append(storage)
+        self.tensor_op.append(op)
+        self.tensor_layout.append(index)
+        self._newest[storage] = identity
+        tensor.__dict__[_TAG] = identity
+        return identity
+
+    def _identity(self, tensor: Tensor) -> int:
+        """The tensor's id; one that came without passing through an op is the newest of its storage."""
+        identity = tensor.__dict__.get(_TAG)
+        if identity is not None:
+            return int(identity)
+        storage = self._storage_of(tensor, Category.temporaries, -1)
+        identity = self._newest.get(storage)
+        if identity is None:
+            identity = self._new_tensor(tensor, storage, -1)
+        return identity
+
+    def adopt(self, tensor: Tensor, category: Category, name: str | None = None) -> int:
+        """Put a tensor that no op of the tape made on the tape; returns its storage."""
+        storage = self._storage_of(tensor, category, -1)
+        self.storage_category[storage] = category
+        if name is not None:
+            self.storage_name[storage] = self.names.setdefault(name, len(self.names))
+        if _TAG not in tensor.__dict__:
+            self._new_tensor(tensor, storage, -1)
+        return storage
+
+    def recategorise(self, tensor: Tensor, category: Category, name: str | None = None) -> None:
+        """Say what an already recorded storage is for (known only after it was made)."""
+        ref = self._live.get(tensor.untyped_storage()._cdata)
+        if ref is None:
+            return
+        if self.storage_category[ref.storage] == Category.parameters:
+            return
+        self.storage_category[ref.storage] = category
+        if name is not None:
+            self.storage_name[ref.storage] = self.names.setdefault(name, len(self.names))
+
+    def mark_survivors(self, first_storage: int, category: Category) -> None:
+        """Give temporaries born since `first_storage` that are still alive their real category."""
+        for ref in self._live.values():
+            storage = ref.storage
+            if (
+                storage >= first_storage
+                and self.storage_category[storage] == Category.temporaries
+                and self.storage_op[storage] >= 0
+            ):
+                self.storage_category[storage] = category
+
+    # ------------------------------------------------------------------ ops and phases
+
+    def module_id(self, path: str) -> int:
+        return self.modules.setdefault(path, len(self.modules))
+
+    def begin_phase(self, name: str) -> None:
+        self.phases.append(name)
+        self.phase_events.append([len(self.events), len(self.events)])
+
+    def end_phase(self) -> None:
+        self.phase_events[-1][1] = len(self.events)
+
+    def record(
+        self,
+        info: OpInfo,
+        inputs: list[Tensor],
+        outputs: list[Tensor],
+        *,
+        module: int,
+        flops: int,
+        recompute: bool,
+        scratch_bytes: int,
+    ) -> None:
+        """Write one op: what it read, what it made, and the scratch alive inside it.
+
+        Raises:
+            LimitExceeded: the tape holds `max_ops` ops already.
+        """
+        op = len(self.op_name)
+        if op >= self.max_ops:
+            raise LimitExceeded(f"the workload takes more than {self.max_ops} ops")
+        self.op_name.append(self.names.setdefault(info.name, len(self.names)))
+        self.op_module.append(module)
+        self.op_phase.append(len(self.phases) - 1)
+        self.op_event.append(len(self.events))
+        self.op_flops.append(flops)
+        self.op_flags.append(info.flags | (OpFlag.recompute if recompute else 0))
+        identity = self._identity
+        self.op_inputs.extend([identity(tensor) for tensor in inputs])
+        self.op_inputs_at.append(len(self.op_inputs))
+        scratch = -1
+        if scratch_bytes:
+            scratch = self._new_storage(scratch_bytes, Category.workspace, op)
+        for tensor in outputs:
+            storage = self._storage_of(tensor, Category.temporaries, op)
+            self.op_outputs.append(self._new_tensor(tensor, storage, op))
+        self.op_outputs_at.append(len(self.op_outputs))
+        if scratch >= 0:
+            self.events.append(~scratch)
+
+    def tape(self, meta: dict[str, Any]) -> Tape:
+        """Freeze the columns."""
+
+        def column(values: Any, dtype: type) -> Any:
+            return np.array(values, dtype=dtype)
+
+        integers = {
+            name: column(getattr(self, name), np.int32)
+            for name in (
+                "events", "op_name", "op_module", "op_phase", "op_inputs", "op_outputs",
+                "tensor_storage", "tensor_op", "tensor_layout", "storage_op", "storage_name",
+            )
+        }  # fmt: skip
+        longs = {
+            name: column(getattr(self, name), np.int64)
+            for name in ("op_event", "op_flops", "op_inputs_at", "op_outputs_at", "storage_bytes")
+        }
+        return Tape(
+            meta=meta,
+            names=list(self.names),
+            modules=list(self.modules),
+            phases=self.phases,
+            layouts=[
+                (str(dtype).removeprefix("torch."), tuple(shape)) for dtype, shape in self.layouts
+            ],
+            phase_events=column(self.phase_events, np.int64).reshape(-1, 2),
+            op_flags=column(self.op_flags, np.uint8),
+            storage_category=column(self.storage_category, np.uint8),
+            **integers,
+            **longs,
+        )
