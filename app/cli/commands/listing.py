@@ -1,0 +1,145 @@
+"""Commands that show what a service has: models, devices, workers, simulations, runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import render
+from app.cli.backend import DEFAULT_SERVER, JsonOption, ServerOption
+from app.cli.console import out, print_json
+from app.cli.outcome import require_succeeded
+from app.cli.server import Server
+
+LimitOption = Annotated[int, typer.Option(min=1, max=200, help="How many, newest first.")]
+StatusOption = Annotated[
+    str | None,
+    typer.Option(help="Only those that are queued, running, succeeded, failed, cancelled ..."),
+]
+
+
+def models(
+    task: Annotated[
+        str | None, typer.Argument(help="List the model types that this task can be built for.")
+    ] = None,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """What can be simulated: tasks, presets, and with a task every model type.
+
+    headroom models
+    headroom models text-generation
+    """
+    catalogue = Server(server).get("/v1/models")
+    if task is not None:
+        found = catalogue["model_types"].get(task)
+        if found is None:
+            raise typer.BadParameter(f"no such task; one of {', '.join(catalogue['model_types'])}")
+        print_json(found) if json else out.print(*found, sep="\n")
+        return
+    if json:
+        print_json(catalogue)
+        return
+    rows = [
+        {**entry, "count": len(catalogue["model_types"].get(entry["name"], []))}
+        for entry in catalogue["tasks"]
+    ]
+    columns = [("Task", "name"), ("Model types", "count"), ("What it is", "summary")]
+    out.print(render.listing(columns, rows, "No tasks."))
+    if catalogue["presets"]:
+        columns = [("Preset", "name"), ("Sizes", "sizes"), ("Paper", "paper")]
+        out.print(render.listing(columns, catalogue["presets"], ""))
+
+
+def devices(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> None:
+    """Device profiles that a simulation can name."""
+    page = Server(server).get("/v1/devices")
+    columns = [
+        ("Name", "name"),
+        ("Kind", "kind"),
+        ("Memory", "memory_bytes"),
+        ("Where the numbers come from", "source"),
+    ]
+    _show(page, columns, "No devices.", json)
+
+
+def workers(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> None:
+    """Workers attached to the service: labels, device, state, when last seen."""
+    page = Server(server).get("/v1/workers")
+    columns = [
+        ("Worker", "id"),
+        ("State", "state"),
+        ("Labels", "labels"),
+        ("Device", "device.name"),
+        ("Torch", "versions.torch"),
+        ("Last seen", "last_seen_at"),
+    ]
+    _show(page, columns, "No worker is attached; start one with `headroom worker`.", json)
+
+
+def simulations(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    status: StatusOption = None,
+    limit: LimitOption = 20,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """Stored simulations, newest first, or one of them in full."""
+    client = Server(server)
+    if identifier is not None:
+        simulation = client.get(f"/v1/simulations/{identifier}")
+        if json:
+            print_json(simulation)
+            return
+        require_succeeded(simulation)
+        out.print(render.prediction(simulation))
+        return
+    columns = [
+        ("Simulation", "id"),
+        ("Status", "status"),
+        ("Model", "request.model.config.model_type"),
+        ("Mode", "request.workload.mode"),
+        ("Device", "request.device"),
+        ("Peak", "prediction.peak_bytes"),
+        ("Created", "created_at"),
+    ]
+    page = client.get("/v1/simulations", status=status, limit=limit)
+    _show(page, columns, "No simulations.", json)
+
+
+def runs(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    status: StatusOption = None,
+    limit: LimitOption = 20,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """Real runs, newest first, or one of them: predicted beside measured."""
+    client = Server(server)
+    if identifier is not None:
+        run = client.get(f"/v1/runs/{identifier}")
+        if json:
+            print_json(run)
+            return
+        require_succeeded(run)
+        out.print(render.comparison(run))
+        return
+    columns = [
+        ("Run", "id"),
+        ("Status", "status"),
+        ("Simulation", "simulation_id"),
+        ("Predicted", "predicted.peak_bytes"),
+        ("Measured", "measured.peak_bytes"),
+        ("Worker", "worker.id"),
+        ("Created", "created_at"),
+    ]
+    page = client.get("/v1/runs", status=status, limit=limit)
+    _show(page, columns, "No runs.", json)
+
+
+def _show(page: Any, columns: list[tuple[str, str]], empty: str, as_json: bool) -> None:
+    if as_json:
+        print_json(page)
+    else:
+        out.print(render.listing(columns, page["items"], empty))

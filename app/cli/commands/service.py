@@ -1,0 +1,53 @@
+"""`headroom serve` and `headroom worker`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli.errors import usage_error
+from app.settings import Settings
+
+
+def load_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        CliError: a variable holds what it must not; the message names it.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors()[0]
+        variable = "HEADROOM_" + "_".join(str(part) for part in found["loc"]).upper()
+        raise usage_error(f"{variable} {found['msg'].removeprefix('Value error, ')}") from None
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to bind; 0.0.0.0 offers the service to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any free port.")] = 8000,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Start one local worker with it.")
+    ] = True,
+) -> None:
+    """Start the service, with one local worker.
+
+    Without any setting it keeps everything in one SQLite file in the data folder
+    (HEADROOM_DATA_DIR) and migrates it by itself. With HEADROOM_DATABASE_URL it uses PostgreSQL:
+    run `headroom db upgrade` once before. SIGTERM ends it and its worker.
+    """
+    from app.server import serve as serve_app
+
+    serve_app(load_settings(), host=host, port=port, with_worker=worker)
+
+
+def worker() -> None:
+    """Attach a worker to a service's database: it simulates, and runs models on its device."""
+    from app.engine.worker import main
+
+    main()

@@ -1,0 +1,120 @@
+"""`--local`: the same answers from this process, without a service, and nothing stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.cli.errors import CliError, usage_error
+from app.cli.server import OnProgress, Resource
+from planner.check import check
+from planner.devices import BUILTIN
+from planner.errors import FieldProblem, InvalidRequest
+from planner.request import SimulationRequest
+from profiler.executor import Executor
+from profiler.limits import Limits
+from profiler.outcome import Outcome
+
+_LIMITS = Limits(wall_seconds=1800.0)
+
+Job = Callable[..., Coroutine[Any, Any, Outcome]]
+
+
+class Local:
+    """Carries requests out with an executor of its own: one warm process, a child for each job."""
+
+    def simulate(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Predict, in a child of this process."""
+        return asyncio.run(_Session(body, on_progress).simulate())
+
+    def run_request(
+        self, body: Resource, labels: dict[str, str], on_progress: OnProgress
+    ) -> Resource:
+        """Predict and then run for real, each in a child of this process."""
+        if labels:
+            raise usage_error("--label chooses among a service's workers; leave out --local")
+        return asyncio.run(_Session(body, on_progress).run())
+
+    def run(self, simulation_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
+        """Refused: nothing is stored here."""
+        raise usage_error("--simulation names what a service stored; leave out --local")
+
+    def device(self, name: str) -> Resource | None:
+        """The built-in profile of this name."""
+        profile = BUILTIN.get(name)
+        return profile.model_dump(mode="json") if profile else None
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+class _Session:
+    """One command's work: the checked request, and an executor for as long as it takes."""
+
+    def __init__(self, body: Resource, on_progress: OnProgress) -> None:
+        request = check(_parse(body))
+        if request.device not in BUILTIN:
+            raise InvalidRequest.at(
+                "/device",
+                f"{request.device} is no built-in device",
+                f"one of {', '.join(BUILTIN)}; a posted device needs its service",
+            )
+        self._request = request.model_dump(mode="json")
+        self._device = BUILTIN[request.device].model_dump(mode="json")
+        self._on_progress = on_progress
+        self._executor = Executor()
+
+    async def simulate(self) -> Resource:
+        await self._executor.start()
+        try:
+            return await self._predict()
+        finally:
+            await self._executor.stop()
+
+    async def run(self) -> Resource:
+        await self._executor.start()
+        try:
+            simulation = await self._predict()
+            if simulation["status"] != "succeeded":
+                return simulation
+            outcome = await self._carry_out(self._executor.run)
+            return {**_resource(outcome, self._request), "predicted": simulation["prediction"]}
+        finally:
+            await self._executor.stop()
+
+    async def _predict(self) -> Resource:
+        return _resource(await self._carry_out(self._executor.simulate), self._request)
+
+    async def _carry_out(self, job: Job) -> Outcome:
+        def report(progress: Any) -> None:
+            self._on_progress({"status": "running", "progress": progress})
+
+        return await job(self._request, self._device, limits=_LIMITS, on_progress=report)
+
+
+def _parse(body: Resource) -> SimulationRequest:
+    try:
+        return SimulationRequest.model_validate(body)
+    except ValidationError as error:
+        raise InvalidRequest([_field_problem(found) for found in error.errors()]) from None
+
+
+def _field_problem(found: Any) -> FieldProblem:
+    # Pydantic puts the chosen member of a union, such as `transformers`, into the location.
+    parts = [str(part) for part in found["loc"] if part not in ("transformers", "preset")]
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    return FieldProblem(pointer, found["msg"].removeprefix("Value error, "))
+
+
+def _resource(outcome: Outcome, request: Resource) -> Resource:
+    if outcome.status != "succeeded" and outcome.problem is None:
+        raise CliError(f"the work has {outcome.status} without saying why")
+    return {
+        "status": outcome.status,
+        "request": request,
+        **(outcome.result or {}),
+        **({"problem": outcome.problem} if outcome.problem else {}),
+    }
