@@ -2,30 +2,131 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+from typing import TYPE_CHECKING, Any
 
-from planner.errors import InvalidRequest
+from planner.errors import FieldProblem, InvalidRequest
+from planner.models.fields import class_of, field_problems, without_metadata
+from planner.models.geometry import geometry_problems
+from planner.models.positions import position_problems
 from planner.request import TransformersModel, Workload
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
+
+_ROOT = "/model/config"
 
 
 def make_config(description: TransformersModel, workload: Workload) -> PreTrainedConfig:
     """The library's configuration object for a description.
 
     Raises:
-        InvalidRequest: a field is unknown, has the wrong type, or contradicts another.
+        InvalidRequest: fields are unknown, unsafe, of the wrong type, absurd, or contradict each
+            other or the workload; all that were found are named.
     """
+    config_class = class_of(description.config["model_type"])
+    if config_class is None:
+        raise InvalidRequest([_unknown_type(description.config["model_type"])])
+    problems = [*field_problems(description.config), *_image_size_problems(description, workload)]
+    if problems:
+        raise InvalidRequest(problems)
+    config = _instantiate(config_class, description, workload)
+    problems = [
+        *geometry_problems(config),
+        *position_problems(config, workload, description.task),
+    ]
+    if problems:
+        raise InvalidRequest(problems)
+    _complete(config)
+    return config
+
+
+def _unknown_type(model_type: str) -> FieldProblem:
     from transformers import CONFIG_MAPPING
 
-    fields = dict(description.config)
-    model_type = fields.pop("model_type")
-    if model_type not in CONFIG_MAPPING:
-        raise InvalidRequest.at("/model/config/model_type", f"unknown model type {model_type!r}")
+    close = difflib.get_close_matches(model_type, list(CONFIG_MAPPING), n=1)
+    hint = f'did you mean "{close[0]}"? ' if close else ""
+    return FieldProblem(
+        f"{_ROOT}/model_type",
+        f"unknown model type {model_type!r}",
+        f"{hint}GET /v1/models lists the model types of each task",
+    )
+
+
+def _image_size_problems(
+    description: TransformersModel, workload: Workload
+) -> list[FieldProblem]:
+    given = description.config.get("image_size")
+    if workload.image_size is None or given in (None, workload.image_size):
+        return []
+    return [
+        FieldProblem(
+            "/workload/image_size",
+            f"{workload.image_size} contradicts /model/config/image_size {given}",
+            "give one of them",
+        )
+    ]
+
+
+def _instantiate(
+    config_class: type[PreTrainedConfig], description: TransformersModel, workload: Workload
+) -> PreTrainedConfig:
+    fields = without_metadata(description.config, config_class)
+    fields.pop("model_type")
+    declared = getattr(config_class, "__dataclass_fields__", {})
+    if workload.image_size is not None and "image_size" in declared:
+        fields["image_size"] = workload.image_size
     try:
-        config = CONFIG_MAPPING[model_type](**fields)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest.at("/model/config", str(error)) from error
-    config.architectures = config.architectures or []
+        config: PreTrainedConfig = config_class(**fields)
+    except Exception as error:  # whatever a class raises, the fields caused it
+        raise InvalidRequest([_library_problem(error, description.config)]) from error
     return config
+
+
+def _library_problem(error: Exception, fields: dict[str, Any]) -> FieldProblem:
+    from huggingface_hub.errors import (
+        StrictDataclassClassValidationError,
+        StrictDataclassFieldValidationError,
+    )
+
+    cause = error.__cause__ or error
+    detail = " ".join(str(cause).split()) or type(cause).__name__
+    if isinstance(error, StrictDataclassFieldValidationError):
+        pointer = _pointer_to(error.field, fields) or f"{_ROOT}/{error.field}"
+        return FieldProblem(pointer, detail, "give a value of the type that the field has")
+    pointer = next(
+        (found for name in _names(fields) if name in detail and (found := _pointer_to(name, fields))),
+        _ROOT,
+    )
+    if not isinstance(error, StrictDataclassClassValidationError):
+        detail = f"{type(cause).__name__}: {detail}"
+    return FieldProblem(pointer, detail, "correct the fields that it names")
+
+
+def _names(fields: dict[str, Any]) -> list[str]:
+    """Field names, longest first, so that `hidden_size` is not taken for `size`."""
+    names = set(fields)
+    for value in fields.values():
+        if isinstance(value, dict):
+            names |= set(_names(value))
+    return sorted(names - {"model_type"}, key=lambda name: (-len(name), name))
+
+
+def _pointer_to(name: str, fields: dict[str, Any], pointer: str = _ROOT) -> str | None:
+    if name in fields:
+        return f"{pointer}/{name}"
+    for key, value in fields.items():
+        if isinstance(value, dict) and (found := _pointer_to(name, value, f"{pointer}/{key}")):
+            return found
+    return None
+
+
+def _complete(config: PreTrainedConfig) -> None:
+    """Fill in what a checkpoint's own config.json brings and the bare class leaves open."""
+    config.architectures = config.architectures or []
+    if config.is_encoder_decoder:
+        # Every published encoder-decoder names them; shifting labels right needs both.
+        if getattr(config, "pad_token_id", None) is None:
+            config.pad_token_id = 0
+        if getattr(config, "decoder_start_token_id", None) is None:
+            config.decoder_start_token_id = config.pad_token_id
