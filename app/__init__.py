@@ -1,0 +1,1 @@
+"""The HTTP service: settings, endpoints, database, and the binding to the job engine."""

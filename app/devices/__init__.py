@@ -1,0 +1,1 @@
+"""Device profiles: built in, or posted."""

@@ -1,0 +1,34 @@
+"""Reading and storing device profiles."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import insert_or_ignore, row_count
+from app.kit.columns import utc_now
+from app.models import Device
+from planner.devices import BUILTIN, DeviceProfile
+
+
+async def device_profile(session: AsyncSession, name: str) -> DeviceProfile | None:
+    """The profile of that name, if there is one."""
+    if name in BUILTIN:
+        return BUILTIN[name]
+    row = await session.get(Device, name)
+    return None if row is None else DeviceProfile.model_validate(row.profile)
+
+
+async def posted_devices(session: AsyncSession) -> list[Device]:
+    """Profiles that users posted, by name."""
+    return list((await session.scalars(select(Device).order_by(Device.name))).all())
+
+
+async def add_device(session: AsyncSession, profile: DeviceProfile) -> bool:
+    """Store a profile; False where the name is taken."""
+    values = {
+        "name": profile.name,
+        "profile": profile.model_dump(mode="json"),
+        "created_at": utc_now(),
+    }
+    return await row_count(session, insert_or_ignore(session, Device, values)) == 1

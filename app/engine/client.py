@@ -1,0 +1,111 @@
+"""The API's side of the engine: put jobs on queues, cancel them, look after them.
+
+A job is a row of ours (`simulation`, `run`), which is the truth for clients, and a workflow of the
+engine with the same id, which is the motor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from app.engine.queues import SIMULATIONS
+
+#: Both pinned on either side: the engine's default version is a hash of the workflows' source,
+#: and a job enqueued under one version is never taken by a worker of another.
+APPLICATION_NAME = "headroom"
+APPLICATION_VERSION = "1"
+WORKFLOW = "execute-job"
+
+logging.getLogger("dbos").setLevel(logging.WARNING)
+
+
+def migrate(url: URL) -> None:
+    """Create or migrate the engine's own tables."""
+    DBOS.migrate(engine_url(url))
+
+
+def engine_url(url: URL) -> str:
+    """The URL as the engine wants it: without a driver."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
+
+
+class EngineClient:
+    """Enqueues and cancels; executes nothing and starts no threads."""
+
+    def __init__(self, url: URL) -> None:
+        self._client = DBOSClient(
+            system_database_url=engine_url(url),
+            application_name=APPLICATION_NAME,
+            # Pickle, the default, would let whoever can write to the database run code here.
+            serializer=DBOSPortableJSONSerializer(),
+            lazy=True,
+            retry_connection_errors=False,
+        )
+
+    async def enqueue(self, session: AsyncSession, job_id: str, queue: str) -> None:
+        """Put the job on the queue within the session's transaction: both happen, or neither."""
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": queue,
+            "workflow_id": job_id,
+            "app_version": APPLICATION_VERSION,
+        }
+
+        def enqueue(sync_session: Session) -> None:
+            self._client.enqueue_in_transaction(sync_session, options, job_id)
+
+        await session.run_sync(enqueue)
+
+    async def cancel(self, job_id: str) -> None:
+        """Take the job off its queue, or have its worker kill it within about a second."""
+        await self._client.cancel_workflow_async(job_id)
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a finished job."""
+        await self._client.delete_workflow_async(job_id)
+
+    async def ended(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Those of the jobs that the engine will never run again, with its word for why."""
+        if not job_ids:
+            return {}
+        found = await self._client.list_workflows_async(
+            workflow_ids=list(job_ids), load_input=False, load_output=False
+        )
+        known = {workflow.workflow_id: workflow.status for workflow in found}
+        alive = ("ENQUEUED", "DELAYED", "PENDING")
+        return {
+            job_id: known.get(job_id, "MISSING")
+            for job_id in job_ids
+            if known.get(job_id, "MISSING") not in alive
+        }
+
+    async def requeue_jobs_of(self, worker_id: str) -> int:
+        """Put the jobs that a worker left back on the queues they came from; returns how many.
+
+        Conditional on the worker still owning them, so that it may run twice or beside another. The
+        public way, `resume_workflow`, is not: hence the engine's private one (a test guards it).
+        """
+        return await asyncio.to_thread(self._requeue_jobs_of, worker_id)
+
+    def _requeue_jobs_of(self, worker_id: str) -> int:
+        system = self._client._sys_db
+        pending = system.get_pending_workflows(worker_id, APPLICATION_VERSION)
+        return sum(
+            system.reenqueue_for_recovery(job.workflow_id, [worker_id], SIMULATIONS)
+            for job in pending
+        )
+
+    async def check(self) -> None:
+        """Raise unless the engine's tables can be reached."""
+        await self._client.check_connection_async()
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await asyncio.to_thread(self._client.destroy)

@@ -1,0 +1,47 @@
+"""Errors of the service itself, beside those of `planner.errors`."""
+
+from __future__ import annotations
+
+from planner.errors import HeadroomError
+
+
+class NotFound(HeadroomError):
+    """There is no such resource."""
+
+    type = "not-found"
+    title = "There is no such resource"
+
+
+class Conflict(HeadroomError):
+    """The resource's state does not allow it now."""
+
+    type = "conflict"
+    title = "The state of the resource does not allow this"
+
+
+class IdempotencyKeyReused(HeadroomError):
+    """The key was given before, with another body."""
+
+    type = "idempotency-key-reused"
+    title = "This Idempotency-Key was used for another request"
+
+
+class NotReady(HeadroomError):
+    """The service cannot do its work now; trying again later may help."""
+
+    type = "not-ready"
+    title = "The service is not ready"
+
+
+class NotMigrated(HeadroomError):
+    """The database has not the schema of this version. Remedy: `headroom db upgrade`."""
+
+    type = "not-migrated"
+    title = "The database has not the schema of this version; run `headroom db upgrade`"
+
+
+class WorkerIdTaken(HeadroomError):
+    """Another worker with this id runs on this machine."""
+
+    type = "worker-id-taken"
+    title = "Another worker has this id"

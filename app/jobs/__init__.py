@@ -1,0 +1,1 @@
+"""What simulations and runs have in common: the states of a job and what changes them."""

@@ -1,0 +1,192 @@
+"""All state changes of jobs. Each is conditional on the state it leaves and writes its event.
+
+queued -> running -> succeeded | failed | out_of_memory; queued | running -> cancelled;
+running -> queued when the worker stopped or died.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import row_count
+from app.kit.columns import utc_now
+from app.models import Event, JobAttempt, JobStatus, Run, Simulation
+from app.models.attempt import AttemptOutcome
+from app.models.base import UNFINISHED
+from planner.errors import WorkerCrashed
+
+Job = Simulation | Run
+_TABLES: dict[str, type[Job]] = {Simulation.prefix: Simulation, Run.prefix: Run}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that a worker may now execute, as its attempt of that number."""
+
+    job: Job
+    attempt: int
+
+
+def table_of(job_id: str) -> type[Job]:
+    """The table that a job's id belongs to."""
+    return _TABLES[job_id.partition("_")[0]]
+
+
+async def get(session: AsyncSession, job_id: str) -> Job | None:
+    """The job's row as it is in the database now."""
+    table: type[Any] = table_of(job_id)
+    return await session.get(table, job_id, populate_existing=True)
+
+
+def record(session: AsyncSession, job: Job) -> None:
+    """Write an event that tells the state that the job now has."""
+    data: dict[str, Any] = {"id": job.id, "kind": job.kind, "status": str(job.status)}
+    if isinstance(job, Run):
+        data["simulation_id"] = job.simulation_id
+    for name in ("progress", "problem"):
+        if (value := getattr(job, name)) is not None:
+            data[name] = value
+    session.add(Event(kind=job.kind, resource_id=job.id, data=data))
+
+
+async def claim(
+    session: AsyncSession, job_id: str, worker_id: str, max_attempts: int
+) -> Claim | None:
+    """Take up a job, unless it needs no work any more or has taken down `max_attempts` workers."""
+    job = await get(session, job_id)
+    if job is None or JobStatus(job.status).is_final:
+        return None
+    await _close_attempts(session, job_id, AttemptOutcome.LOST)
+    attempts = (
+        await session.execute(
+            select(JobAttempt.number, JobAttempt.outcome).where(JobAttempt.job_id == job_id)
+        )
+    ).all()
+    lost = sum(outcome == AttemptOutcome.LOST for _, outcome in attempts)
+    if lost >= max_attempts:
+        await fail(session, job, too_many_attempts(lost))
+        return None
+    number = max((number for number, _ in attempts), default=0) + 1
+    session.add(JobAttempt(job_id=job_id, number=number, worker_id=worker_id))
+    job.status = JobStatus.RUNNING
+    job.worker_id = worker_id
+    job.started_at = utc_now()
+    job.progress = None
+    job.version += 1
+    record(session, job)
+    return Claim(job, number)
+
+
+def too_many_attempts(lost: int) -> dict[str, Any]:
+    """The problem of a job that keeps killing its workers."""
+    return WorkerCrashed(
+        f"the worker died {lost} times while doing this; it is not tried again"
+    ).problem()
+
+
+async def fail(session: AsyncSession, job: Job, problem: dict[str, Any]) -> None:
+    """Give an unfinished job up."""
+    finish(session, job, JobStatus.FAILED, problem)
+
+
+def finish(
+    session: AsyncSession, job: Job, status: JobStatus, problem: dict[str, Any] | None = None
+) -> None:
+    """Set a final state on a row that the caller read in this transaction."""
+    job.status = status
+    job.problem = problem
+    job.progress = None
+    job.finished_at = utc_now()
+    job.version += 1
+    if isinstance(job, Simulation) and status is not JobStatus.SUCCEEDED:
+        job.reusable_hash = None
+    record(session, job)
+
+
+async def owned(session: AsyncSession, job_id: str, attempt: int) -> Job | None:
+    """The row, if this attempt still is the one that may write to it.
+
+    A worker that was frozen and taken for dead wakes up as an attempt that is over.
+    """
+    current = select(func.max(JobAttempt.number)).where(
+        JobAttempt.job_id == job_id, JobAttempt.outcome.is_(None)
+    )
+    if await session.scalar(current) != attempt:
+        return None
+    table: type[Any] = table_of(job_id)
+    job = await session.get(table, job_id, populate_existing=True, with_for_update=True)
+    return job if job is not None and job.status == JobStatus.RUNNING else None
+
+
+async def close_attempt(
+    session: AsyncSession,
+    job_id: str,
+    number: int,
+    outcome: AttemptOutcome,
+    exit: dict[str, Any] | None = None,
+) -> None:
+    """Record how an attempt ended, if nobody has yet."""
+    await session.execute(
+        update(JobAttempt)
+        .where(JobAttempt.job_id == job_id, JobAttempt.number == number)
+        .where(JobAttempt.outcome.is_(None))
+        .values(outcome=outcome, finished_at=utc_now(), exit=exit)
+    )
+
+
+async def set_progress(
+    session: AsyncSession, job_id: str, attempt: int, progress: dict[str, Any]
+) -> None:
+    """Show how far a running job is."""
+    job = await owned(session, job_id, attempt)
+    if job is not None:
+        job.progress = progress
+        job.version += 1
+        record(session, job)
+
+
+async def cancel(session: AsyncSession, job_id: str) -> Job | None:
+    """Set a queued or running job cancelled; None if it was neither."""
+    table: type[Any] = table_of(job_id)
+    taken = (
+        update(table)
+        .where(table.id == job_id, table.status.in_(UNFINISHED))
+        .values(status=JobStatus.CANCELLED)
+    )
+    if not await row_count(session, taken):
+        return None
+    job = await get(session, job_id)
+    assert job is not None
+    finish(session, job, JobStatus.CANCELLED)
+    await _close_attempts(session, job_id, AttemptOutcome.CANCELLED)
+    return job
+
+
+async def requeue(session: AsyncSession, worker_id: str, outcome: AttemptOutcome) -> list[str]:
+    """Set the running jobs of a worker that is gone back to queued; returns their ids."""
+    requeued = []
+    tables: list[type[Any]] = [Simulation, Run]
+    for table in tables:
+        running = select(table).where(
+            table.worker_id == worker_id, table.status == JobStatus.RUNNING
+        )
+        for job in (await session.scalars(running)).all():
+            await _close_attempts(session, job.id, outcome)
+            job.status = JobStatus.QUEUED
+            job.progress = None
+            job.version += 1
+            record(session, job)
+            requeued.append(job.id)
+    return requeued
+
+
+async def _close_attempts(session: AsyncSession, job_id: str, outcome: AttemptOutcome) -> None:
+    await session.execute(
+        update(JobAttempt)
+        .where(JobAttempt.job_id == job_id, JobAttempt.outcome.is_(None))
+        .values(outcome=outcome, finished_at=utc_now())
+    )

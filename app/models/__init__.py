@@ -1,0 +1,24 @@
+"""The tables. Importing this package fills `Base.metadata`."""
+
+from app.models.artifact import Artifact
+from app.models.attempt import JobAttempt
+from app.models.base import Base, JobStatus
+from app.models.device import Device
+from app.models.event import Event
+from app.models.idempotency import IdempotencyKey
+from app.models.run import Run
+from app.models.simulation import Simulation
+from app.models.worker import Worker
+
+__all__ = [
+    "Artifact",
+    "Base",
+    "Device",
+    "Event",
+    "IdempotencyKey",
+    "JobAttempt",
+    "JobStatus",
+    "Run",
+    "Simulation",
+    "Worker",
+]

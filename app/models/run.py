@@ -1,0 +1,35 @@
+"""The table of runs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.columns import Json
+from app.models.base import Base, JobColumns
+
+
+class Run(JobColumns, Base):
+    """One real execution of a simulation's request, with what was measured."""
+
+    __tablename__ = "run"
+    kind: ClassVar[str] = "run"
+    prefix: ClassVar[str] = "run"
+
+    simulation_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("simulation.id", ondelete="RESTRICT"), index=True
+    )
+    labels: Mapped[dict[str, str]] = mapped_column(Json)
+    model_type: Mapped[str | None] = mapped_column(String(200), index=True)
+    task: Mapped[str | None] = mapped_column(String(60), index=True)
+    device: Mapped[str] = mapped_column(String(100), index=True)
+
+    measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    environment: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    worker: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """The worker as it was when it took the run: workers come and go."""
+    predicted: Mapped[dict[str, Any]] = mapped_column(Json)
+    relative_error: Mapped[float | None] = mapped_column()
+    phases: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
