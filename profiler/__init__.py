@@ -1,0 +1,1 @@
+"""Real runs: the warm process and its children, measuring on CPU and CUDA, the executor."""

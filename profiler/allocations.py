@@ -1,8 +1,8 @@
 """What torch's CPU allocator really did: every allocation and release, beside named marks.
 
-The allocator reports to torch's profiler (`ProfiledCPUMemoryReporter` in `c10/core/CPUAllocator.cpp`).
-Only scopes opened by `record_function` are recorded beside them, not every op, so hundreds of thousands
-of events cost about a second to collect.
+The allocator reports to torch's profiler (`ProfiledCPUMemoryReporter`, `c10/core/CPUAllocator.cpp`).
+Only scopes opened by `record_function` are recorded beside them, not every op, so hundreds of
+thousands of events cost about a second to collect.
 
 Limitation: the allocator reports only from threads that carry the profiler's state, which are the
 recording thread and those that autograd starts for it. An allocation made in another Python thread
@@ -18,6 +18,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from torch._C._autograd import (
+    _disable_profiler,
+    _enable_profiler,
+    _KinetoEvent,
+    _prepare_profiler,
+)
 from torch._C._profiler import (
     ProfilerActivity,
     ProfilerConfig,
@@ -25,7 +31,6 @@ from torch._C._profiler import (
     RecordScope,
     _ExperimentalConfig,
 )
-from torch.autograd import _disable_profiler, _enable_profiler, _prepare_profiler
 
 _MEMORY = "[memory]"
 
@@ -41,7 +46,7 @@ class Mark:
 
 @dataclass
 class Allocations:
-    """Allocations (positive) and releases (negative) in order of time, and the marks beside them."""
+    """Allocations (positive) and releases (negative) by time, and the marks beside them."""
 
     time_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     delta_bytes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -73,24 +78,25 @@ def record_allocations() -> Iterator[Allocations]:
     activities = {ProfilerActivity.CPU}
     recorded = Allocations()
     _prepare_profiler(config, activities)
-    _enable_profiler(config, activities, {RecordScope.USER_SCOPE})
+    # The third parameter is missing from torch's stub (torch/_C/_autograd.pyi).
+    _enable_profiler(config, activities, {RecordScope.USER_SCOPE})  # type: ignore[call-arg]
     try:
         yield recorded
     finally:
         _collect(_disable_profiler().events(), recorded)
 
 
-def _collect(events: list[object], into: Allocations) -> None:
+def _collect(events: list[_KinetoEvent], into: Allocations) -> None:
     times: list[int] = []
     deltas: list[int] = []
     for event in events:
-        name = event.name()  # type: ignore[attr-defined]
-        start = event.start_ns()  # type: ignore[attr-defined]
+        name = event.name()
+        start = event.start_ns()
         if name == _MEMORY:
             times.append(start)
-            deltas.append(event.nbytes())  # type: ignore[attr-defined]
+            deltas.append(event.nbytes())
         else:
-            into.marks.append(Mark(name, start, start + event.duration_ns()))  # type: ignore[attr-defined]
+            into.marks.append(Mark(name, start, start + event.duration_ns()))
     time_ns = np.array(times, np.int64)
     # Stable: events of one thread come in order, and several can share a nanosecond.
     order = np.argsort(time_ns, kind="stable")

@@ -1,6 +1,6 @@
-"""Predicted beside measured, phase by phase: `python -m profiler.compare request.json [--device cpu]`.
+"""Predicted beside measured, phase by phase: `python -m profiler.compare request.json`.
 
-A tool for hunting deviations. It trusts its input and runs in this process; the service uses the executor.
+A tool for hunting deviations. It runs in this process; the service uses the executor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
 from planner.request import SimulationRequest
-
 from profiler.measured import Measured
 from profiler.run import measure_request
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import psutil
 import torch
+
 from planner.versions import versions
+from profiler.host import cpu_model
 
 # What torch, cuBLAS, OpenMP and glibc read from the environment and that moves memory or time.
 _SETTINGS = (
@@ -71,15 +73,3 @@ def backends() -> dict[str, Any]:
         "math_sdp": torch.backends.cuda.math_sdp_enabled(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
-
-
-def cpu_model() -> str:
-    """The processor's own name, from `/proc/cpuinfo` where there is one."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

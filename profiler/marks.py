@@ -1,27 +1,33 @@
-"""Hooks for `planner.step.run_workload`: what a real run notes when a phase begins and ends."""
+"""Hooks for `planner.step`: what a real run notes when a phase begins and ends."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch.autograd.profiler import record_function
 
-OnProgress = Callable[[dict[str, Any]], None]
+if TYPE_CHECKING:
+    from planner.step import Job
 
-_STEP = re.compile(r"step(\d+)\.")
+PREFIX = "headroom/"
+"""Tells our marks from those that torch itself makes, such as `Optimizer.step#AdamW.step`."""
+
+OnProgress = Callable[[dict[str, Any]], None]
 
 
 class Hooks(Protocol):
-    """What `run_workload` calls around each phase."""
+    """What `planner.step` calls around each phase."""
 
-    def enter(self, name: str) -> None:
-        """Phase `name` begins."""
+    def built(self, job: Job) -> None:
+        """Model, inputs and optimizer exist."""
 
-    def exit(self, name: str) -> None:
-        """Phase `name` ends."""
+    def enter(self, phase: str) -> None:
+        """A phase begins."""
+
+    def exit(self, phase: str) -> None:
+        """The phase ends."""
 
 
 class TraceMarks:
@@ -31,45 +37,51 @@ class TraceMarks:
         self._on_progress = on_progress
         self._open: dict[str, record_function] = {}
 
-    def enter(self, name: str) -> None:
-        """Open the mark and say that the phase runs now."""
-        self._on_progress({"phase": name})
-        scope = record_function(name)
-        scope.__enter__()
-        self._open[name] = scope
+    def built(self, job: Job) -> None:
+        """Nothing to mark: the first phase follows."""
 
-    def exit(self, name: str) -> None:
+    def enter(self, phase: str) -> None:
+        """Open the mark, and say which phase runs now."""
+        self._on_progress({"phase": phase})
+        scope = record_function(PREFIX + phase)
+        scope.__enter__()
+        self._open[phase] = scope
+
+    def exit(self, phase: str) -> None:
         """Close the mark."""
-        self._open.pop(name).__exit__(None, None, None)
+        self._open.pop(phase).__exit__(None, None, None)
 
 
 class WallClock:
-    """Times steps: a step lasts from its first phase's begin to its last phase's end."""
+    """Times from the first phase's begin to the last phase's end."""
 
     def __init__(self, on_progress: OnProgress, synchronize: Callable[[], None]) -> None:
         self._on_progress = on_progress
         self._synchronize = synchronize
-        self._span: dict[int, tuple[float, float]] = {}
+        self._start: float | None = None
+        self._end = 0.0
 
-    def enter(self, name: str) -> None:
-        """Note the begin of the phase, and of its step when it is the first."""
-        self._on_progress({"phase": name, "timing": True})
-        self._note(name)
+    def built(self, job: Job) -> None:
+        """Building is not timed."""
 
-    def exit(self, name: str) -> None:
-        """Note the end of the phase."""
-        self._note(name)
+    def enter(self, phase: str) -> None:
+        """Start the clock at the first phase."""
+        self._on_progress({"phase": phase, "timing": True})
+        if self._start is None:
+            self._synchronize()
+            self._start = time.perf_counter()
 
-    def step_seconds(self) -> dict[int, float]:
-        """Seconds by index of the step."""
-        return {step: end - start for step, (start, end) in self._span.items()}
-
-    def _note(self, name: str) -> None:
-        match = _STEP.match(name)
-        if match is None:
-            return
+    def exit(self, phase: str) -> None:
+        """Read the clock; the last reading stands."""
         self._synchronize()
-        now = time.perf_counter()
-        step = int(match[1])
-        start, _ = self._span.get(step, (now, now))
-        self._span[step] = (start, now)
+        self._end = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds between the two.
+
+        Raises:
+            ValueError: no phase was entered.
+        """
+        if self._start is None:
+            raise ValueError("the workload marked no phase")
+        return self._end - self._start

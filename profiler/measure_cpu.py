@@ -1,56 +1,58 @@
-"""Measuring a workload on the CPU: live bytes from torch's allocator, then seconds without the profiler."""
+"""Measuring a workload on the CPU: live bytes from the allocator, then seconds without profiler."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from profiler.allocations import Allocations, Mark, record_allocations
-from profiler.marks import Hooks, OnProgress, TraceMarks
+from profiler.marks import PREFIX, OnProgress, TraceMarks
 from profiler.measured import Measured, MeasuredPhase
 from profiler.timeline import Timeline
-from profiler.timing import time_steps
-
-Execute = Callable[[Hooks], object]
+from profiler.timing import Step, time_steps
 
 
 def measure(
-    execute: Execute, *, on_progress: OnProgress, timing_budget_seconds: float
+    build: Callable[[], Step], *, on_progress: OnProgress, timing_budget_seconds: float
 ) -> tuple[Measured, Timeline]:
-    """Execute the workload under the allocator's recording, then again for its step seconds.
+    """Build and execute the workload under the allocator's recording, then time further steps.
+
+    The recording starts from zero before anything is built, so parameters count as they are allocated.
 
     Args:
-        execute: runs the whole workload, building included, and keeps nothing alive afterwards.
+        build: makes model, inputs and optimizer; what it returns executes a number of steps.
         on_progress: told the current phase, so that it is known when this process is killed.
-        timing_budget_seconds: no further execution starts after so long.
+        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
     """
     with record_allocations() as recorded:
-        execute(TraceMarks(on_progress))
-    timeline = to_timeline(recorded)
-    gc.collect()
-    timing = time_steps(execute, on_progress=on_progress, budget_seconds=timing_budget_seconds)
-    measured = summarise(recorded).model_copy(
-        update={
-            "step_seconds": timing.median_seconds,
-            "step_seconds_samples": timing.samples,
-            "notes": timing.notes,
-        }
+        step = build()
+        step(TraceMarks(on_progress), None)
+    measured = summarise(recorded)
+    timing = time_steps(
+        lambda hooks: step(hooks, 1),
+        on_progress=on_progress,
+        budget_seconds=timing_budget_seconds,
+        expected_seconds=_seconds_of_last_step(recorded),
     )
-    return measured, timeline
+    update = {
+        "step_seconds": timing.median_seconds(),
+        "step_seconds_samples": timing.samples,
+        "notes": timing.notes,
+    }
+    return measured.model_copy(update=update), to_timeline(recorded)
 
 
 def summarise(recorded: Allocations) -> Measured:
-    """Peak and end of each phase, and the peak over the workload: first phase's begin to last phase's end.
+    """Peak and end of each phase, and the peak from the first one's begin to the last one's end.
 
     Raises:
         ValueError: no phase was marked.
     """
-    if not recorded.marks:
+    marks = _phase_marks(recorded)
+    if not marks:
         raise ValueError("the workload marked no phase")
-    marks = sorted(recorded.marks, key=lambda mark: mark.start_ns)
     live = np.concatenate(([0], recorded.live_bytes()))
     phases = [_phase(recorded.time_ns, live, mark) for mark in marks]
     first = int(np.searchsorted(recorded.time_ns, marks[0].start_ns, side="left"))
@@ -66,7 +68,7 @@ def summarise(recorded: Allocations) -> Measured:
 
 def to_timeline(recorded: Allocations) -> Timeline:
     """The live bytes after every event, beside the phases, in nanoseconds from the first event."""
-    marks = sorted(recorded.marks, key=lambda mark: mark.start_ns)
+    marks = _phase_marks(recorded)
     starts = [mark.start_ns for mark in marks] + [int(time) for time in recorded.time_ns[:1]]
     origin = min(starts, default=0)
     return Timeline(
@@ -74,6 +76,16 @@ def to_timeline(recorded: Allocations) -> Timeline:
         live_bytes=recorded.live_bytes(),
         phases=[(mark.name, mark.start_ns - origin, mark.end_ns - origin) for mark in marks],
     )
+
+
+def _phase_marks(recorded: Allocations) -> list[Mark]:
+    """The phases in order, without the marks that torch makes by itself."""
+    phases = [
+        Mark(mark.name.removeprefix(PREFIX), mark.start_ns, mark.end_ns)
+        for mark in recorded.marks
+        if mark.name.startswith(PREFIX)
+    ]
+    return sorted(phases, key=lambda mark: mark.start_ns)
 
 
 def _phase(
@@ -96,3 +108,10 @@ def _name_at(time_ns: npt.NDArray[np.int64], marks: list[Mark], index: int) -> s
     moment = int(time_ns[index - 1])
     begun = [mark for mark in marks if mark.start_ns <= moment]
     return begun[-1].name if begun else marks[0].name
+
+
+def _seconds_of_last_step(recorded: Allocations) -> float:
+    marks = _phase_marks(recorded)
+    step = marks[-1].name.partition(".")[0]
+    same = [mark for mark in marks if mark.name.partition(".")[0] == step]
+    return (same[-1].end_ns - same[0].start_ns) / 1e9

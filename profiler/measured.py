@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from planner.prediction import Phase
 from pydantic import BaseModel, ConfigDict, Field
+
+from planner.prediction import Phase
 
 
 class MeasuredPhase(Phase):
@@ -18,7 +19,7 @@ class MeasuredPhase(Phase):
 
 
 class Measured(BaseModel):
-    """The truth beside a prediction. All `*_bytes` are exact integers of what the allocator reported."""
+    """The truth beside a prediction. All `*_bytes` are exact, as the allocator reported them."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,16 +1,21 @@
-"""A real run of a request in this process: choose the device's way of measuring, measure, describe."""
+"""A real run of a request in this process: measure it in the way of its device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from planner.request import SimulationRequest
-
-from profiler import environment, measure_cpu
+from planner.step import STEPS, Job, execute, prepare
+from profiler import environment, measure_cpu, measure_cuda
 from profiler.marks import Hooks, OnProgress
 from profiler.measured import Measured
+from profiler.outcome import RunOutOfMemory
 from profiler.timeline import Timeline
+from profiler.timing import Step
+
+_MEASURES = {"cpu": measure_cpu.measure, "cuda": measure_cuda.measure}
 
 
 @dataclass
@@ -32,20 +37,43 @@ def measure_request(
     """Execute the request's workload on real tensors and measure it.
 
     Args:
+        request: with its preset resolved (`planner.check.check`).
         device_kind: `cpu` or `cuda`.
         on_progress: told `{"phase": name}` as each begins.
-        timing_budget_seconds: bound of the executions that only serve `step_seconds`.
+        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
 
     Raises:
         HeadroomError: the model cannot be built, or its step fails.
-        RunOutOfMemory: the workload did not fit.
     """
-    from planner.step import run_workload
-
-    def execute(hooks: Hooks) -> None:
-        run_workload(request, hooks)
-
-    measured, timeline = measure_cpu.measure(
-        execute, on_progress=on_progress, timing_budget_seconds=timing_budget_seconds
+    on_progress({"phase": "build"})
+    measured, timeline = _MEASURES[device_kind](
+        partial(_build, request, device_kind),
+        on_progress=on_progress,
+        timing_budget_seconds=timing_budget_seconds,
     )
     return Run(measured, environment.describe(device_kind), timeline)
+
+
+def check_fits(measured: Measured, limit_bytes: int | None) -> None:
+    """Hold the live bytes to the limit exactly: the kernel's own bound leaves room for overhead.
+
+    Raises:
+        RunOutOfMemory: names the first phase that passed it.
+    """
+    if limit_bytes is None:
+        return
+    for phase in measured.phases:
+        if phase.peak_bytes > limit_bytes:
+            raise RunOutOfMemory(
+                f"{phase.name} held {phase.peak_bytes} live bytes",
+                phase=phase.name,
+                peak_bytes=phase.peak_bytes,
+            )
+
+
+def _build(request: SimulationRequest, device: str) -> Step:
+    return partial(_execute, prepare(request, device))
+
+
+def _execute(job: Job, hooks: Hooks, steps: int | None) -> None:
+    execute(job, hooks, STEPS if steps is None else steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 @dataclass
 class Timeline:
-    """A step function: `live_bytes[i]` holds from `time_ns[i]` on. Phases are (name, start, end) in ns."""
+    """A step function: `live_bytes[i]` holds from `time_ns[i]` on; phases are (name, start, end)."""
 
     time_ns: npt.NDArray[np.int64]
     live_bytes: npt.NDArray[np.int64]
@@ -45,7 +46,7 @@ class Timeline:
             raise ValueError("not a measured timeline") from error
 
     def points(self, max_points: int) -> dict[str, Any]:
-        """At most about `max_points` points, JSON-ready; the highest and last of each bucket are kept."""
+        """About `max_points` points, JSON-ready; the highest and last of each bucket are kept."""
         kept = _kept(self.live_bytes, max_points)
         return {
             "seconds": (self.time_ns[kept] / 1e9).tolist(),
@@ -63,8 +64,5 @@ def _kept(values: npt.NDArray[np.int64], max_points: int) -> npt.NDArray[np.int6
         return np.arange(count, dtype=np.int64)
     buckets = max(1, max_points // 2)
     edges = np.linspace(0, count, buckets + 1, dtype=np.int64)
-    highest = [
-        low + int(np.argmax(values[low:high]))
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    highest = [low + int(np.argmax(values[low:high])) for low, high in itertools.pairwise(edges)]
     return np.unique(np.concatenate((np.array(highest, np.int64), edges[1:] - 1)))

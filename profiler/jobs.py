@@ -1,0 +1,61 @@
+"""What a child can be asked to do. Imported once, by the warm process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from planner.check import check
+from planner.devices import DeviceProfile
+from planner.errors import FieldProblem, InvalidRequest
+from planner.request import SimulationRequest
+from planner.simulation import simulate as replay
+from planner.trace import trace
+from planner.versions import versions
+from profiler.channel import Channel, JobResult
+from profiler.run import check_fits, measure_request
+
+
+def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
+    """Trace on fake tensors and replay: `{"prediction", "versions"}` and the artifact `tape`."""
+    request, device = _validated(payload)
+    tape = trace(request, device, progress=lambda phase: channel.progress({"phase": phase}))
+    channel.progress({"phase": "simulate"})
+    prediction = replay(tape).model_dump(mode="json")
+    return JobResult({"prediction": prediction, "versions": versions()}, {"tape": tape.to_bytes()})
+
+
+def run(payload: dict[str, Any], channel: Channel) -> JobResult:
+    """Execute on real tensors: `{"measured", "environment"}` and the artifact `timeline`."""
+    request, device = _validated(payload)
+    found = measure_request(
+        request,
+        device_kind=device.kind,
+        on_progress=channel.progress,
+        timing_budget_seconds=channel.limits.timing_budget_seconds,
+    )
+    if device.kind == "cpu":
+        check_fits(found.measured, channel.limits.memory_bytes)
+    result = {
+        "measured": found.measured.model_dump(mode="json"),
+        "environment": found.environment,
+    }
+    return JobResult(result, {"timeline": found.timeline.to_bytes()})
+
+
+def _validated(payload: dict[str, Any]) -> tuple[SimulationRequest, DeviceProfile]:
+    """Nothing is trusted: what was stored is checked again, as if a stranger had sent it."""
+    try:
+        request = SimulationRequest.model_validate(payload["request"])
+        device = DeviceProfile.model_validate(payload["device"])
+    except ValidationError as error:
+        raise InvalidRequest(
+            [FieldProblem(_pointer(found["loc"]), found["msg"]) for found in error.errors()]
+        ) from error
+    return check(request), device
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

@@ -1,0 +1,189 @@
+"""Measuring a workload on CUDA: the caching allocator's statistics by phase, the driver's number."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from profiler import nvml
+from profiler.marks import OnProgress
+from profiler.measured import Measured, MeasuredPhase
+from profiler.timeline import Timeline
+from profiler.timing import Step, time_steps
+
+if TYPE_CHECKING:
+    from planner.step import Job
+
+_MAX_HISTORY = 2_000_000
+"""Entries of the allocator's history kept for the timeline, about 200 bytes of host memory each."""
+
+
+def measure(
+    build: Callable[[], Step], *, on_progress: OnProgress, timing_budget_seconds: float
+) -> tuple[Measured, Timeline]:
+    """Build and execute the workload on the current CUDA device, then time further steps.
+
+    The allocator must be untouched: call it in a process of its own.
+
+    Args:
+        build: makes model, inputs and optimizer; what it returns executes a number of steps.
+        on_progress: told the current phase, so that it is known when this process is killed.
+        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
+    """
+    driver = DriverBytes()
+    torch.cuda.init()
+    torch.cuda.reset_peak_memory_stats()
+    torch.cuda.memory._record_memory_history(
+        enabled="all", context=None, stacks="python", max_entries=_MAX_HISTORY
+    )
+    phases = AllocatorPhases(on_progress, driver)
+    step = build()
+    phases.start()
+    step(phases, None)
+    trace = torch.cuda.memory._snapshot()["device_traces"][torch.cuda.current_device()]
+    torch.cuda.memory._record_memory_history(enabled=None)
+    timing = time_steps(
+        lambda hooks: step(hooks, 1),
+        on_progress=on_progress,
+        budget_seconds=timing_budget_seconds,
+        expected_seconds=phases.seconds_of_last_step(),
+        synchronize=torch.cuda.synchronize,
+    )
+    update = {
+        "step_seconds": timing.median_seconds(),
+        "step_seconds_samples": timing.samples,
+        "notes": [*driver.notes, *timing.notes],
+    }
+    return phases.measured().model_copy(update=update), to_timeline(trace, phases.spans)
+
+
+class DriverBytes:
+    """Device memory as the driver shows it: context, libraries and the allocator's segments."""
+
+    def __init__(self) -> None:
+        free, self._total = torch.cuda.mem_get_info()
+        self._used_before = self._total - free
+        self._uuid = f"GPU-{torch.cuda.get_device_properties().uuid}"
+        self.notes: list[str] = []
+
+    def now(self) -> int:
+        """Bytes of this process; where the driver does not tell, what the device gained since."""
+        mine = nvml.process_bytes(self._uuid, os.getpid())
+        if mine is not None:
+            return mine
+        note = (
+            "device_bytes is what the whole device gained during the run: the driver does not tell "
+            "this process's own share"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
+        free, _ = torch.cuda.mem_get_info()
+        return self._total - free - self._used_before
+
+
+@dataclass(frozen=True)
+class _Peaks:
+    allocated: int
+    reserved: int
+    requested: int
+
+
+class AllocatorPhases:
+    """Hooks that read and reset the allocator's peaks at every border of a phase."""
+
+    def __init__(self, on_progress: OnProgress, driver: DriverBytes) -> None:
+        self._on_progress = on_progress
+        self._driver = driver
+        self._phases: list[MeasuredPhase] = []
+        self._between: list[_Peaks] = []
+        self._device_bytes = 0
+        self._start_bytes = 0
+        self.spans: list[tuple[str, int, int]] = []
+
+    def start(self) -> None:
+        """Everything is built: what follows counts."""
+        torch.cuda.synchronize()
+        self._start_bytes = torch.cuda.memory_allocated()
+        self._peaks_since_last()
+
+    def built(self, job: Job) -> None:
+        """`start` does it."""
+
+    def enter(self, phase: str) -> None:
+        """Begin a phase; what happened between two phases counts for the peak all the same."""
+        self._on_progress({"phase": phase})
+        self._between.append(self._peaks_since_last())
+        self.spans.append((phase, time.time_ns(), 0))
+
+    def exit(self, phase: str) -> None:
+        """End a phase. The device is waited for, so that the time is the phase's own."""
+        torch.cuda.synchronize()
+        peaks = self._peaks_since_last()
+        self._phases.append(
+            MeasuredPhase(
+                name=phase,
+                peak_bytes=peaks.allocated,
+                end_bytes=torch.cuda.memory_allocated(),
+                reserved_bytes=peaks.reserved,
+                requested_bytes=peaks.requested,
+            )
+        )
+        self._device_bytes = max(self._device_bytes, self._driver.now())
+        name, start, _ = self.spans[-1]
+        self.spans[-1] = (name, start, time.time_ns())
+
+    def measured(self) -> Measured:
+        """The summary over all phases.
+
+        Raises:
+            ValueError: no phase was marked.
+        """
+        if not self._phases:
+            raise ValueError("the workload marked no phase")
+        highest = max(self._phases, key=lambda phase: phase.peak_bytes)
+        between = max(peaks.allocated for peaks in self._between)
+        return Measured(
+            peak_bytes=max(highest.peak_bytes, between),
+            peak_phase=highest.name,
+            phases=self._phases,
+            start_bytes=self._start_bytes,
+            reserved_bytes=max(phase.reserved_bytes or 0 for phase in self._phases),
+            requested_bytes=max(phase.requested_bytes or 0 for phase in self._phases),
+            device_bytes=self._device_bytes,
+        )
+
+    def seconds_of_last_step(self) -> float:
+        """From the first phase of the last step to its end."""
+        step = self.spans[-1][0].partition(".")[0]
+        same = [span for span in self.spans if span[0].partition(".")[0] == step]
+        return (same[-1][2] - same[0][1]) / 1e9
+
+    @staticmethod
+    def _peaks_since_last() -> _Peaks:
+        stats = torch.cuda.memory_stats()
+        torch.cuda.reset_peak_memory_stats()
+        return _Peaks(
+            allocated=stats["allocated_bytes.all.peak"],
+            reserved=stats["reserved_bytes.all.peak"],
+            requested=stats["requested_bytes.all.peak"],
+        )
+
+
+def to_timeline(trace: list[dict[str, Any]], spans: list[tuple[str, int, int]]) -> Timeline:
+    """Requested bytes after each `alloc` and `free_requested` entry of the allocator's history."""
+    sign = {"alloc": 1, "free_requested": -1}
+    kept = [entry for entry in trace if entry["action"] in sign]
+    time_ns = np.array([entry["time_us"] * 1000 for entry in kept], np.int64)
+    delta = np.array([sign[entry["action"]] * entry["size"] for entry in kept], np.int64)
+    origin = min([start for _, start, _ in spans] + time_ns[:1].tolist(), default=0)
+    return Timeline(
+        time_ns=time_ns - origin,
+        live_bytes=np.cumsum(delta),
+        phases=[(name, start - origin, end - origin) for name, start, end in spans],
+    )
