@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from planner.errors import InvalidRequest
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import FieldProblem, InvalidRequest
 from planner.models.config import make_config
-from planner.models.tasks import class_names
+from planner.models.fields import class_of
+from planner.models.tasks import class_names, tasks_of
 from planner.presets import resolve
-from planner.request import SimulationRequest
+from planner.request import SimulationRequest, TransformersModel, Workload
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+Found = Iterator[FieldProblem]
+
+_GENERATING = (
+    *("text-generation", "text2text-generation", "image-text-to-text"),
+    "automatic-speech-recognition",
+)
+_MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
+_PATTERN = re.compile(r"[\w.*?\[\]!-]+")
 
 
 def check(request: SimulationRequest) -> SimulationRequest:
@@ -17,7 +34,134 @@ def check(request: SimulationRequest) -> SimulationRequest:
     """
     request = resolve(request)
     model = request.model
-    make_config(model, request.workload)
-    if model.config["model_type"] not in class_names(model.task):
-        raise InvalidRequest.at("/model/task", "not supported by this model type")
+    assert isinstance(model, TransformersModel), "presets are transformers models"
+    problems: list[FieldProblem] = []
+    config = _collect(problems, lambda: make_config(model, request.workload))
+    problems += _task_problems(model)
+    problems += _optimizer_problems(request.workload)
+    problems += _pattern_problems(model)
+    if not any(problem.pointer in _STRUCTURAL for problem in problems):
+        problems += _class_problems(request, model)
+    if config is not None:
+        problems += _workload_problems(config, model, request.workload)
+    if problems:
+        raise InvalidRequest(problems)
     return request
+
+
+# With one of these wrong there is no class to ask further questions.
+_STRUCTURAL = frozenset({"/model/config/model_type", "/model/task"})
+
+
+def _collect(
+    problems: list[FieldProblem], make: Callable[[], PreTrainedConfig]
+) -> PreTrainedConfig | None:
+    try:
+        return make()
+    except InvalidRequest as error:
+        problems += error.errors
+        return None
+
+
+def _task_problems(model: TransformersModel) -> Found:
+    model_type = model.config["model_type"]
+    if class_of(model_type) is not None and model_type not in class_names(model.task):
+        served = tasks_of(model_type)
+        remedy = f"it supports {', '.join(served)}" if served else "choose another model type"
+        yield FieldProblem("/model/task", f"{model_type} has no model for {model.task}", remedy)
+
+
+def _optimizer_problems(workload: Workload) -> list[FieldProblem]:
+    from planner.models.optimizer_check import optimizer_problems
+
+    return optimizer_problems(workload.optimizer)
+
+
+def _pattern_problems(model: TransformersModel) -> Found:
+    for index, pattern in enumerate(model.freeze):
+        if not _PATTERN.fullmatch(pattern):
+            yield FieldProblem(
+                f"/model/freeze/{index}",
+                f"{pattern!r} is no glob pattern of parameter names",
+                'use names with * and ?, such as "model.layers.0.*"',
+            )
+    targets = model.lora.target_modules if model.lora is not None else None
+    if isinstance(targets, list):
+        if not targets:
+            yield FieldProblem(
+                "/model/lora/target_modules", "is empty", "name a module, or leave it out"
+            )
+        for index, target in enumerate(targets):
+            if not _MODULE_NAME.fullmatch(target):
+                yield FieldProblem(
+                    f"/model/lora/target_modules/{index}",
+                    f"{target!r} is no module name",
+                    'use names such as "q_proj"',
+                )
+
+
+def _class_problems(request: SimulationRequest, model: TransformersModel) -> Found:
+    """What the model's class says of itself; its module is imported only when something asks."""
+    class_name = class_names(model.task)[model.config["model_type"]][1]
+    generating = request.workload.mode == "generation"
+    if generating and model.task not in _GENERATING:
+        yield FieldProblem(
+            "/workload/mode", f"{model.task} does not generate", 'use "train" or "inference"'
+        )
+    elif generating and not _model_class(class_name).can_generate():
+        yield FieldProblem(
+            "/workload/mode", f"{class_name} cannot generate", 'use "train" or "inference"'
+        )
+    if model.attention == "sdpa" and not _model_class(class_name)._supports_sdpa:
+        yield FieldProblem(
+            "/model/attention", f"{class_name} has no sdpa attention", 'use "eager" or leave it out'
+        )
+    if model.experts and not _model_class(class_name)._can_set_experts_implementation():
+        yield FieldProblem(
+            "/model/experts",
+            f"{class_name} has no choice of experts implementation",
+            "leave it out",
+        )
+    if request.strategy.checkpointing == "full" and request.workload.mode == "train":
+        yield from _checkpointing_problems(class_name)
+    if model.lora is not None:
+        yield from _lora_problems(model)
+
+
+def _checkpointing_problems(class_name: str) -> Found:
+    if not _model_class(class_name).supports_gradient_checkpointing:
+        yield FieldProblem(
+            "/strategy/checkpointing",
+            f"{class_name} does not support gradient checkpointing",
+            'use "none"',
+        )
+
+
+def _lora_problems(model: TransformersModel) -> Found:
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
+
+    model_type = model.config["model_type"]
+    if model.lora is not None and model.lora.target_modules is None and model_type not in DEFAULTS:
+        yield FieldProblem(
+            "/model/lora/target_modules",
+            f"peft has no default target modules for {model_type}",
+            'name them, for example ["q_proj", "v_proj"], or use "all-linear"',
+        )
+
+
+def _workload_problems(
+    config: PreTrainedConfig, model: TransformersModel, workload: Workload
+) -> Found:
+    has_target = config.is_encoder_decoder or model.task == "automatic-speech-recognition"
+    if workload.target_length is not None and not has_target:
+        yield FieldProblem(
+            "/workload/target_length",
+            f"{config.model_type} is no encoder-decoder, so its labels have the input's length",
+            "leave it out",
+        )
+
+
+def _model_class(name: str) -> Any:
+    import transformers
+
+    return getattr(transformers, name)

@@ -53,9 +53,7 @@ def _unknown_type(model_type: str) -> FieldProblem:
     )
 
 
-def _image_size_problems(
-    description: TransformersModel, workload: Workload
-) -> list[FieldProblem]:
+def _image_size_problems(description: TransformersModel, workload: Workload) -> list[FieldProblem]:
     given = description.config.get("image_size")
     if workload.image_size is None or given in (None, workload.image_size):
         return []
@@ -92,15 +90,24 @@ def _library_problem(error: Exception, fields: dict[str, Any]) -> FieldProblem:
     cause = error.__cause__ or error
     detail = " ".join(str(cause).split()) or type(cause).__name__
     if isinstance(error, StrictDataclassFieldValidationError):
-        pointer = _pointer_to(error.field, fields) or f"{_ROOT}/{error.field}"
+        # The name is only in the message: "Validation error for field 'n_layer': ...".
+        name = str(error).split("'")[1]
+        pointer = _pointer_to(name, fields) or f"{_ROOT}/{name}"
         return FieldProblem(pointer, detail, "give a value of the type that the field has")
-    pointer = next(
-        (found for name in _names(fields) if name in detail and (found := _pointer_to(name, fields))),
-        _ROOT,
-    )
     if not isinstance(error, StrictDataclassClassValidationError):
         detail = f"{type(cause).__name__}: {detail}"
-    return FieldProblem(pointer, detail, "correct the fields that it names")
+    return FieldProblem(
+        _pointer_named_in(detail, fields), detail, "correct the fields that it names"
+    )
+
+
+def _pointer_named_in(detail: str, fields: dict[str, Any]) -> str:
+    """The field that a message of the library speaks of, in its name's spelling or in words."""
+    words = detail.lower().replace("number of ", "num_").replace(" ", "_")
+    for name in _names(fields):
+        if name in words and (found := _pointer_to(name, fields)):
+            return found
+    return _ROOT
 
 
 def _names(fields: dict[str, Any]) -> list[str]:

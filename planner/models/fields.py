@@ -42,7 +42,7 @@ _TOKEN_IDS = frozenset(
     for name in ("bos", "eos", "pad", "sep", "cls", "unk", "mask", "decoder_start")
 )
 _COMMON = frozenset(
-    {"num_labels", "id2label", "label2id", "problem_type", "return_dict", "rope_scaling"}
+    {"num_labels", "id2label", "label2id", "problem_type", "return_dict"}
     | {"output_attentions", "output_hidden_states", "is_encoder_decoder", "model_type"}
 )
 
@@ -220,7 +220,11 @@ def default_config(config_class: type[PreTrainedConfig]) -> PreTrainedConfig | N
         logging.set_verbosity(before)
 
 
-_POPPED = re.compile(r"kwargs\.(?:pop|get|setdefault)\(\s*[\"'](\w+)[\"']|[\"'](\w+)[\"'] in kwargs")
+_ROTARY = {"rope_theta", "rope_scaling"}
+_BASE_INIT = "PreTrainedConfig.__post_init__"
+_POPPED = re.compile(
+    r"kwargs\.(?:pop|get|setdefault)\(\s*[\"'](\w+)[\"']|[\"'](\w+)[\"'] in kwargs"
+)
 
 
 def _legacy_names(config_class: type[PreTrainedConfig]) -> set[str]:
@@ -229,11 +233,17 @@ def _legacy_names(config_class: type[PreTrainedConfig]) -> set[str]:
     for base in config_class.__mro__:
         if not base.__module__.startswith("transformers."):
             continue
-        for method in ("__post_init__", "__init__", "convert_rope_params_to_dict"):
+        for method in _methods(config_class):
             function = inspect.unwrap(vars(base)[method]) if method in vars(base) else None
             if inspect.isfunction(function):
                 names |= _names_taken_by(function)
     return names
+
+
+def _methods(config_class: type[PreTrainedConfig]) -> tuple[str, ...]:
+    rotary = any(field.name == "rope_parameters" for field in fields(config_class))
+    further = ("convert_rope_params_to_dict",) if rotary else ()
+    return ("__post_init__", "__init__", *further)
 
 
 def _names_taken_by(function: Any) -> set[str]:
@@ -247,7 +257,9 @@ def _names_taken_by(function: Any) -> set[str]:
         if name != "self"
         and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     }
-    return named | {first or second for first, second in _POPPED.findall(source)}
+    popped = {first or second for first, second in _POPPED.findall(source)}
+    # The base class looks for these in every configuration, only to warn where they are useless.
+    return named | (popped - _ROTARY if function.__qualname__ == _BASE_INIT else popped)
 
 
 def _unknown(

@@ -38,7 +38,9 @@ def geometry_problems(
     """
     default = default_config(type(config))
     for rule in (_heads, _key_value_heads, _encoder_decoder_heads, _stage_heads, _patches):
-        if all(part is not None and not list(rule(part, "")) for part in (default, role or default)):
+        if all(
+            part is not None and not list(rule(part, "")) for part in (default, role or default)
+        ):
             yield from rule(config, pointer)
     for name in config.sub_configs:
         nested = vars(config).get(name)
