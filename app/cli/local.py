@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from app.cli.errors import CliError, usage_error
 from app.cli.server import OnProgress, Resource
+from app.jobs.comparison import compare_phases, predicted, relative_error
 from planner.check import check
 from planner.devices import BUILTIN
 from planner.errors import FieldProblem, InvalidRequest
@@ -80,8 +81,8 @@ class _Session:
             simulation = await self._predict()
             if simulation["status"] != "succeeded":
                 return simulation
-            outcome = await self._carry_out(self._executor.run)
-            return {**_resource(outcome, self._request), "predicted": simulation["prediction"]}
+            run = _resource(await self._carry_out(self._executor.run), self._request)
+            return _compared(run, predicted(simulation["prediction"]))
         finally:
             await self._executor.stop()
 
@@ -117,4 +118,16 @@ def _resource(outcome: Outcome, request: Resource) -> Resource:
         "request": request,
         **(outcome.result or {}),
         **({"problem": outcome.problem} if outcome.problem else {}),
+    }
+
+
+def _compared(run: Resource, predicted: Resource) -> Resource:
+    measured = run.get("measured")
+    if measured is None:
+        return {**run, "predicted": predicted}
+    return {
+        **run,
+        "predicted": predicted,
+        "phases": compare_phases(predicted, measured),
+        "relative_error": relative_error(predicted["peak_bytes"], measured["peak_bytes"]),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -32,15 +34,21 @@ def prediction(resource: dict[str, Any]) -> RenderableType:
         f"{found['step_flops'] / 1e9:,.1f} GFLOP a step; {found['op_count']:,} ops"
     )
     notes = [Text(f"Note: {note}", style="yellow") for note in found.get("limitations", [])]
-    tables = Table.grid(padding=(0, 4))
-    tables.add_row(_phases(found), Group(_categories(found), _modules(found)))
+    # Side by side where the terminal is wide enough, else one below the other.
+    tables = Columns([_phases(found), _categories(found), _modules(found)], padding=(0, 3))
     return Group(headline, facts, *notes, "", tables)
 
 
+def _table(title: str, first: str, *numbers: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
 def _phases(found: dict[str, Any]) -> Table:
-    table = Table("Phase", title="Live bytes by phase", title_justify="left")
-    table.add_column("Peak", justify="right")
-    table.add_column("At its end", justify="right")
+    table = _table("Live bytes by phase", "Phase", "Peak", "At its end")
     for phase in found["phases"]:
         style = "bold green" if phase["name"] == found["peak_phase"] else ""
         table.add_row(
@@ -53,9 +61,7 @@ def _phases(found: dict[str, Any]) -> Table:
 
 
 def _categories(found: dict[str, Any]) -> Table:
-    table = Table("Category", title="At the peak", title_justify="left")
-    table.add_column("Bytes", justify="right")
-    table.add_column("Share", justify="right")
+    table = _table("At the peak", "Category", "Bytes", "Share")
     held = sorted(found["at_peak"].items(), key=lambda item: -item[1])
     for name, count in held:
         if count:
@@ -65,8 +71,7 @@ def _categories(found: dict[str, Any]) -> Table:
 
 
 def _modules(found: dict[str, Any]) -> Table:
-    table = Table("Module", title="Who holds it", title_justify="left")
-    table.add_column("Bytes", justify="right")
+    table = _table("Who holds it", "Module", "Bytes")
     for holder in found.get("modules_at_peak", [])[:_SHOWN_MODULES]:
         table.add_row(holder["name"] or "(the step itself)", bytes_text(holder["bytes"]))
     return table
@@ -74,31 +79,23 @@ def _modules(found: dict[str, Any]) -> Table:
 
 def comparison(run: dict[str, Any]) -> RenderableType:
     """A finished run: predicted beside measured for each phase, with the relative error."""
-    predicted, measured = run["predicted"], run["measured"]
-    table = Table("Phase", title="Most live bytes", title_justify="left")
-    for column in ("Predicted", "Measured", "Difference", "Error"):
-        table.add_column(column, justify="right")
-    of_phase = {phase["name"]: phase["peak_bytes"] for phase in predicted["phases"]}
-    for phase in measured["phases"]:
-        _compare(table, phase["name"], of_phase.get(phase["name"]), phase["peak_bytes"])
+    table = _table("Most live bytes", "Phase", "Predicted", "Measured", "Difference", "Error")
+    for phase in run["phases"]:
+        pair = (phase["predicted_peak_bytes"], phase["measured_peak_bytes"])
+        table.add_row(phase["name"], *_compared(*pair, phase["relative_error"]))
     table.add_section()
-    _compare(table, "whole workload", predicted["peak_bytes"], measured["peak_bytes"], "bold")
+    pair = (run["predicted"]["peak_bytes"], run["measured"]["peak_bytes"])
+    table.add_row("whole workload", *_compared(*pair, run["relative_error"]), style="bold")
     return Group(table, *_measured_facts(run))
 
 
-def _compare(table: Table, name: str, predicted: int | None, real: int, style: str = "") -> None:
-    if predicted is None:
-        table.add_row(name, "-", f"{real:,}", "-", "-", style=style)
-        return
-    error = (predicted - real) / real if real else 0.0
-    table.add_row(
-        name,
-        f"{predicted:,}",
-        f"{real:,}",
-        f"{predicted - real:+,}" if predicted != real else "0",
-        f"{error:+.4%}" if predicted != real else "0 %",
-        style=style,
-    )
+def _compared(predicted: int | None, measured: int | None, error: float | None) -> list[str]:
+    counts = ["-" if count is None else f"{count:,}" for count in (predicted, measured)]
+    if predicted is None or measured is None or error is None:
+        return [*counts, "-", "-"]
+    if predicted == measured:
+        return [*counts, "0", "0 %"]
+    return [*counts, f"{predicted - measured:+,}", f"{error:+.4%}"]
 
 
 def _measured_facts(run: dict[str, Any]) -> list[str]:
@@ -117,7 +114,7 @@ def listing(columns: list[tuple[str, str]], items: list[dict[str, Any]], empty: 
     """A table of resources; `columns` are (heading, dotted path) pairs."""
     if not items:
         return empty
-    table = Table(*(heading for heading, _ in columns))
+    table = Table(*(heading for heading, _ in columns), box=box.SIMPLE_HEAD, pad_edge=False)
     for item in items:
         table.add_row(*(_cell(item, path) for _, path in columns))
     return table

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.errors import usage_error
+from app.cli.labels import parse_labels
 from app.settings import Settings
 
 
@@ -46,8 +47,37 @@ def serve(
     serve_app(load_settings(), host=host, port=port, with_worker=worker)
 
 
-def worker() -> None:
-    """Attach a worker to a service's database: it simulates, and runs models on its device."""
+def worker(
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=VALUE",
+            help="What runs may ask for, such as gpu=H100; repeatable. `device` is found out.",
+        ),
+    ] = None,
+    identifier: Annotated[
+        str | None,
+        typer.Option("--id", help="Unique among workers, and the same after a restart."),
+    ] = None,
+    simulates: Annotated[
+        bool | None,
+        typer.Option(
+            "--simulate/--no-simulate",
+            help="Whether it takes simulations besides runs; default: only without a GPU.",
+        ),
+    ] = None,
+) -> None:
+    """Attach a worker to a service: it simulates, and runs models on the device of this machine.
+
+    It finds the service through the same variables as `headroom serve`: HEADROOM_DATABASE_URL, or
+    HEADROOM_DATA_DIR on the same machine. SIGTERM ends it; its jobs go to another worker.
+    """
     from app.engine.worker import main
 
-    main()
+    main(
+        load_settings(),
+        labels=parse_labels(labels or []),
+        worker_id=identifier,
+        simulates=simulates,
+    )

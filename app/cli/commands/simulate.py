@@ -18,6 +18,7 @@ from app.cli.backend import (
 )
 from app.cli.console import err, out, print_json, progress
 from app.cli.errors import ExitCode, usage_error
+from app.cli.labels import parse_labels
 from app.cli.outcome import fits, needed_bytes, require_succeeded
 from app.cli.request_options import RequestOptions, takes_request
 from planner.quantities import format_bytes, parse_bytes
@@ -104,7 +105,7 @@ def run(
 
     Ends with 3 when the run is out of memory; otherwise as `headroom simulate`.
     """
-    wanted = _parse_labels(labels or [])
+    wanted = parse_labels(labels or [])
     with closing(open_backend(server, local)) as backend, progress("Running") as on_progress:
         if simulation is None:
             result = backend.run_request(request.body(), wanted, on_progress)
@@ -144,11 +145,3 @@ def _parse_memory(text: str | None) -> int | None:
     except ValueError as error:
         raise usage_error(f"--memory {text}: {error}") from None
     return count if isinstance(count, int) else None
-
-
-def _parse_labels(labels: list[str]) -> dict[str, str]:
-    pairs = [label.partition("=") for label in labels]
-    for label, (name, separator, _) in zip(labels, pairs, strict=True):
-        if not separator or not name:
-            raise usage_error(f"--label {label}: write it as NAME=VALUE, such as device=cuda")
-    return {name: value for name, _, value in pairs}
