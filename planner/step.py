@@ -30,9 +30,6 @@ STEPS = 2  # only in the second does the optimizer's state exist throughout
 class Hooks(Protocol):
     """What an observer of the workload implements."""
 
-    def built(self, job: Job) -> None:
-        """Model, inputs and optimizer exist; the first phase follows."""
-
     def enter(self, phase: str) -> None:
         """A phase such as `step0.forward` begins."""
 
@@ -87,10 +84,8 @@ def execute(job: Job, hooks: Hooks, steps: int = STEPS) -> None:
 def run_workload(
     request: SimulationRequest, hooks: Hooks, device: str = "cpu", steps: int = STEPS
 ) -> None:
-    """`prepare`, tell the hooks, `execute`."""
-    job = prepare(request, device)
-    hooks.built(job)
-    execute(job, hooks, steps)
+    """`prepare`, then `execute`."""
+    execute(prepare(request, device), hooks, steps)
 
 
 def _train(job: Job, hooks: Hooks, steps: int) -> None:
