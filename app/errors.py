@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.errors import HeadroomError
+from planner.errors import HeadroomError, InvalidRequest
 
 
 class NotFound(HeadroomError):
@@ -45,3 +45,14 @@ class WorkerIdTaken(HeadroomError):
 
     type = "worker-id-taken"
     title = "Another worker has this id"
+
+
+class InvalidParameter(InvalidRequest):
+    """A query, path or header parameter is wrong."""
+
+    def __init__(self, parameter: str, detail: str, remedy: str) -> None:
+        super().__init__([])
+        self.detail = f"{parameter}: {detail}"
+        self.extra = {
+            "errors": [{"parameter": parameter, "detail": detail, "remedy": remedy}],
+        }

@@ -90,6 +90,14 @@ class Settings(BaseSettings):
             return parse_database_url(self.database_url)
         return URL.create("sqlite", database=str(self.data_dir / "headroom.db"))
 
+    def as_environment(self) -> dict[str, str]:
+        """Variables that make a child process have the same settings."""
+        return {
+            f"HEADROOM_{name.upper()}": str(value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
+
 
 def parse_database_url(text: str) -> URL:
     """Turn what a user writes into a SQLAlchemy URL with the synchronous driver.

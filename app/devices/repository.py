@@ -24,6 +24,12 @@ async def posted_devices(session: AsyncSession) -> list[Device]:
     return list((await session.scalars(select(Device).order_by(Device.name))).all())
 
 
+async def device_names(session: AsyncSession) -> list[str]:
+    """Names of all profiles, built in and posted; at most a hundred."""
+    posted = await session.scalars(select(Device.name).order_by(Device.name).limit(100))
+    return sorted(BUILTIN) + list(posted.all())
+
+
 async def add_device(session: AsyncSession, profile: DeviceProfile) -> bool:
     """Store a profile; False where the name is taken."""
     values = {

@@ -1,0 +1,49 @@
+"""`/v1/models` and `/v1/techniques`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.jobs.schemas import problems
+from planner import catalogue
+
+router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+
+class ModelCatalogue(BaseModel):
+    """What a model description can name."""
+
+    presets: list[dict[str, Any]] = Field(description="descriptions that ship with Headroom")
+    tasks: list[dict[str, Any]]
+    model_types: dict[str, list[str]] = Field(description="task -> model types of transformers")
+
+
+class TechniqueList(BaseModel):
+    """What a strategy can contain."""
+
+    items: list[dict[str, Any]]
+    next_cursor: None = None
+
+
+@router.get("/models", operation_id="listModels", responses=problems())
+async def models() -> ModelCatalogue:
+    """Presets, tasks, and the model types of each task."""
+    return await asyncio.to_thread(_models)
+
+
+@router.get("/techniques", operation_id="listTechniques", responses=problems())
+async def techniques() -> TechniqueList:
+    """Techniques: what each costs, and whether it changes the model's mathematics."""
+    return TechniqueList(items=await asyncio.to_thread(catalogue.techniques))
+
+
+def _models() -> ModelCatalogue:
+    return ModelCatalogue(
+        presets=catalogue.presets(),
+        tasks=catalogue.tasks(),
+        model_types=catalogue.model_types_by_task(),
+    )

@@ -1,0 +1,41 @@
+"""What the endpoints work with, made once for an application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.database import Database
+from app.engine.client import EngineClient
+from app.settings import Settings
+from planner.request import SimulationRequest
+
+
+@dataclass
+class Context:
+    """Everything long-lived of one API process."""
+
+    settings: Settings
+    database: Database
+    engine: EngineClient
+    check: Callable[[SimulationRequest], SimulationRequest]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server is told to end: long answers finish early."""
+    computing: asyncio.Semaphore = field(init=False)
+    """Bounds computations on tapes, which take memory and a core each."""
+
+    def __post_init__(self) -> None:
+        self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
+
+
+def get_context(request: Request) -> Context:
+    """The context of the application that serves the request."""
+    context: Context = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[Context, Depends(get_context)]

@@ -1,0 +1,1 @@
+"""State changes as they happen."""

@@ -1,0 +1,54 @@
+"""`/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.context import ContextDep
+from app.engine.attachment import ONLINE
+from app.errors import NotReady
+from app.jobs.schemas import problems
+from app.workers.service import all_workers, state_of
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """The service can take requests."""
+
+    status: Literal["ready"] = "ready"
+    database: Literal["ok"] = "ok"
+    engine: Literal["ok"] = "ok"
+    workers_online: int = Field(description="0 is no error: requests wait until a worker comes")
+
+
+@router.get("/healthz", operation_id="getHealth")
+async def health() -> Health:
+    """Whether the process is alive."""
+    return Health()
+
+
+@router.get("/readyz", operation_id="getReadiness", responses=problems())
+async def readiness(context: ContextDep) -> Readiness:
+    """Whether database and engine answer and have the schema of this version; 503 if not."""
+    try:
+        await context.database.ping()
+        migrated = await context.database.is_migrated()
+        await context.engine.check()
+    except Exception as error:
+        raise NotReady("the database does not answer") from error
+    if not migrated:
+        raise NotReady("the database has not the schema of this version; run `headroom db upgrade`")
+    async with context.database.read() as session:
+        workers = await all_workers(session)
+    online = sum(state_of(worker, context.settings) == ONLINE for worker in workers)
+    return Readiness(workers_online=online)

@@ -1,0 +1,78 @@
+"""Fields that the answers of all jobs share, and the answers' headers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.jobs.lifecycle import Job
+from app.kit.problems import MEDIA_TYPE, Problem
+from app.models import JobStatus
+
+RETRY_AFTER_S = 1
+
+
+class JobResource(BaseModel):
+    """State of a job."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    status: JobStatus
+    progress: dict[str, Any] | None = Field(
+        None, description="how far a running one is; `phase` is always among it"
+    )
+    problem: Problem | None = Field(None, description="why it failed (RFC 9457, without status)")
+    warnings: list[str] = Field([], description="what a queued one waits for")
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses for problems; 4XX and 5XX stand for those that any call can have."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    described: dict[int | str, str] = {status: _WORDS[status] for status in statuses}
+    described["4XX"] = "The request cannot be met as it is"
+    described["5XX"] = "The service failed"
+    return {
+        status: {"description": description, "content": content}
+        for status, description in described.items()
+    }
+
+
+_WORDS = {
+    404: "There is no such resource",
+    409: "The resource's state does not allow it",
+    422: "The request is not valid; `errors` names each field",
+}
+
+
+def set_headers(response: Response, job: Job, location: str, created: bool | None = None) -> None:
+    """Entity tag, location and status of an answer that carries a job.
+
+    `created`: None for a GET; else whether this POST made the resource.
+    """
+    response.headers["ETag"] = entity_tag(job)
+    if created is None:
+        return
+    response.headers["Location"] = location
+    if JobStatus(job.status).is_final:
+        response.status_code = 201 if created else 200
+    else:
+        response.status_code = 202
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+
+
+def entity_tag(job: Job) -> str:
+    """Strong tag: every change of the row counts its version up."""
+    return f'"{job.version}"'
+
+
+def is_unchanged(job: Job, if_none_match: str | None) -> bool:
+    """Whether the client's copy is still right (RFC 9110, section 13.1.2)."""
+    tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    return entity_tag(job) in tags or "*" in tags

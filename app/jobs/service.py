@@ -1,0 +1,82 @@
+"""What can be done with any job: read, cancel, delete, and compute from its files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, func, select
+
+from app.context import Context
+from app.errors import Conflict, NotFound
+from app.jobs import artifacts, idempotency, lifecycle
+from app.jobs.lifecycle import Job
+from app.kit.ids import is_id
+from app.models import Event, JobAttempt, JobStatus, Run
+
+Table = TypeVar("Table", bound=Job)
+Result = TypeVar("Result")
+
+
+async def read(context: Context, table: type[Table], job_id: str) -> Table:
+    """The job with that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    job: Table | None = None
+    if is_id(job_id, table.prefix):
+        async with context.database.read() as session:
+            job = await session.get(table, job_id)
+    if job is None:
+        raise NotFound(f"there is no {table.kind} {job_id[:60]!r}")
+    return job
+
+
+async def cancel_or_delete(context: Context, table: type[Table], job_id: str) -> Table | None:
+    """Cancel an unfinished job and return it; delete a finished one and return None.
+
+    Raises:
+        NotFound: there is no such job.
+        Conflict: a simulation still has runs.
+    """
+    await read(context, table, job_id)
+    async with context.database.write() as session:
+        cancelled = await lifecycle.cancel(session, job_id)
+    await context.engine.cancel(job_id)
+    if cancelled is not None:
+        assert isinstance(cancelled, table)
+        return cancelled
+    await _delete(context, table, job_id)
+    await context.engine.delete(job_id)
+    return None
+
+
+async def _delete(context: Context, table: type[Any], job_id: str) -> None:
+    async with context.database.write() as session:
+        runs = select(func.count()).select_from(Run).where(Run.simulation_id == job_id)
+        if count := await session.scalar(runs):
+            raise Conflict(f"{count} runs refer to {job_id}; delete them first")
+        await session.execute(delete(table).where(table.id == job_id))
+        await session.execute(delete(JobAttempt).where(JobAttempt.job_id == job_id))
+        await artifacts.discard(session, job_id)
+        await idempotency.forget(session, job_id)
+        data = {"id": job_id, "kind": table.kind, "status": "deleted"}
+        session.add(Event(kind=table.kind, resource_id=job_id, data=data))
+
+
+async def compute(context: Context, job: Job, file: str, work: Callable[[bytes], Result]) -> Result:
+    """Compute something from a file of a finished job, in a thread; bounded in number.
+
+    Raises:
+        Conflict: the job has not left this file, or has not ended yet.
+    """
+    async with context.database.read() as session:
+        data = await artifacts.load(session, job.id, file)
+    if data is None:
+        if not JobStatus(job.status).is_final:
+            raise Conflict(f"{job.id} is {job.status}; ask again when it has succeeded")
+        raise Conflict(f"{job.id} has {job.status} and left no {file}")
+    async with context.computing:
+        return await asyncio.to_thread(work, data)

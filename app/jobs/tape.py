@@ -1,0 +1,89 @@
+"""What is computed from the tape of a simulation: timeline and graph."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+
+from app.context import Context
+from app.jobs import artifacts
+from app.jobs.service import compute
+from app.models import Simulation
+from planner.tape import Tape
+
+Depth = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        le=100,
+        description="collapse modules below this depth into one node each; all ops when absent",
+    ),
+]
+MaxPoints = Annotated[int, Query(ge=10, le=20_000, description="most points of a series")]
+
+
+class ExportFormat(StrEnum):
+    """Files that the graph can be had as."""
+
+    GRAPHML = "graphml"
+    NODE_LINK = "node-link"
+
+
+_MEDIA = {
+    ExportFormat.GRAPHML: ("application/graphml+xml", "graphml"),
+    ExportFormat.NODE_LINK: ("application/json", "json"),
+}
+
+
+async def predicted_timeline(
+    context: Context, simulation: Simulation, max_points: int
+) -> dict[str, Any]:
+    """Live bytes over the workload, JSON-ready.
+
+    Raises:
+        Conflict: the simulation has not succeeded.
+    """
+
+    def work(data: bytes) -> dict[str, Any]:
+        from planner.simulation import timeline
+
+        return timeline(Tape.load(data), max_points)
+
+    return await compute(context, simulation, artifacts.TAPE, work)
+
+
+async def export_graph(
+    context: Context,
+    simulation: Simulation,
+    format: ExportFormat,
+    depth: int | None,
+    *,
+    as_file: bool = False,
+) -> Response:
+    """The computation graph, collapsed to `depth`, as a response.
+
+    Raises:
+        Conflict: the simulation has not succeeded.
+    """
+
+    def work(data: bytes) -> bytes:
+        from planner.graph import build_graph, collapse, graphml, node_link
+
+        graph = build_graph(Tape.load(data))
+        if depth is not None:
+            graph = collapse(graph, depth)
+        if format is ExportFormat.GRAPHML:
+            return graphml(graph)
+        return json.dumps(node_link(graph), separators=(",", ":"), allow_nan=False).encode()
+
+    content = await compute(context, simulation, artifacts.TAPE, work)
+    media_type, suffix = _MEDIA[format]
+    headers = (
+        {"Content-Disposition": f'attachment; filename="{simulation.id}.{suffix}"'}
+        if as_file
+        else None
+    )
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,0 +1,163 @@
+"""Every error as an RFC 9457 problem. The only place that knows status codes of domain errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from app.errors import Conflict, IdempotencyKeyReused, NotFound, NotReady
+from app.kit.pointers import describe
+from planner.errors import HeadroomError, InvalidRequest, LimitExceeded
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger(__name__)
+
+_STATUS: dict[type[HeadroomError], int] = {
+    InvalidRequest: 422,
+    IdempotencyKeyReused: 422,
+    LimitExceeded: 422,
+    NotFound: 404,
+    Conflict: 409,
+    NotReady: 503,
+}
+_HTTP: dict[int, tuple[str, str]] = {
+    400: ("bad-request", "The request cannot be read"),
+    404: ("not-found", "There is no such resource"),
+    405: ("method-not-allowed", "The resource does not know this method"),
+    413: ("body-too-large", "The body is larger than this service accepts"),
+    415: ("unsupported-media-type", "The body is not JSON"),
+}
+
+
+class ProblemError(BaseModel):
+    """One thing wrong with the request."""
+
+    pointer: str | None = Field(None, description="JSON pointer (RFC 6901) into the body")
+    parameter: str | None = Field(None, description="name of a query, path or header parameter")
+    detail: str
+    remedy: str | None = None
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457). `type` is stable; further members depend on it."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "invalid-request",
+                    "title": "The request is not valid",
+                    "status": 422,
+                    "detail": "/workload/batch_size: Input should be greater than or equal to 1",
+                    "errors": [
+                        {
+                            "pointer": "/workload/batch_size",
+                            "detail": "Input should be greater than or equal to 1",
+                            "remedy": "write a number that is at least 1",
+                        }
+                    ],
+                }
+            ]
+        },
+    )
+
+    type: str = Field(description="what kind of problem, stable")
+    title: str
+    status: int | None = None
+    detail: str | None = None
+    errors: list[ProblemError] | None = None
+
+
+def response(problem: Mapping[str, Any], status: int, headers: Any = None) -> JSONResponse:
+    """A problem object as a response."""
+    return JSONResponse({**problem, "status": status}, status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI, known_fields: Sequence[str]) -> None:
+    """Answer every error of the application with a problem.
+
+    `known_fields` are names to suggest for misspelt ones.
+    """
+
+    async def domain(request: Request, error: HeadroomError) -> JSONResponse:
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+        headers = {"Retry-After": "5"} if status == 503 else None
+        return response(error.problem(), status, headers)
+
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        kind, title = _HTTP.get(error.status_code, ("http-error", "The request failed"))
+        problem = {"type": kind, "title": title, "detail": _http_detail(error, request)}
+        return response(problem, error.status_code, error.headers)
+
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _invalid(request, error, known_fields)
+
+    async def database_away(request: Request, error: OperationalError) -> JSONResponse:
+        _log.exception("the database does not answer", exc_info=error)
+        return response(
+            NotReady("the database does not answer").problem(), 503, {"Retry-After": "5"}
+        )
+
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        return response(HeadroomError("the service's log has the cause").problem(), 500)
+
+    handlers: list[tuple[Any, Any]] = [
+        (HeadroomError, domain),
+        (HTTPException, http),
+        (RequestValidationError, invalid),
+        (OperationalError, database_away),
+        (Exception, unexpected),
+    ]
+    for kind, handler in handlers:
+        app.add_exception_handler(kind, handler)
+
+
+def _http_detail(error: HTTPException, request: Request) -> str:
+    if error.status_code == 404:
+        return f"there is nothing at {request.url.path[:200]}; /docs lists what there is"
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return f"{request.method} is not possible here; allowed: {allowed}"
+    return str(error.detail)
+
+
+def _invalid(
+    request: Request, error: RequestValidationError, known_fields: Sequence[str]
+) -> JSONResponse:
+    found = error.errors()
+    if any(each["type"] == "json_invalid" for each in found):
+        reason = found[0].get("ctx", {}).get("error") or found[0]["msg"]
+        title = _HTTP[400][1]
+        problem = {"type": "malformed-json", "title": title, "detail": f"not valid JSON: {reason}"}
+        return response(problem, 400)
+    if isinstance(error.body, bytes):
+        kind, title = _HTTP[415]
+        detail = "send the body as JSON, with the header Content-Type: application/json"
+        return response({"type": kind, "title": title, "detail": detail}, 415)
+    errors = [_entry(each, error.body, known_fields) for each in found]
+    detail = "; ".join(
+        f"{each.get('pointer', each.get('parameter', ''))}: {each['detail']}" for each in errors
+    )
+    problem = {"type": InvalidRequest.type, "title": InvalidRequest.title, "detail": detail}
+    return response({**problem, "errors": errors}, 422)
+
+
+def _entry(error: Mapping[str, Any], body: Any, known_fields: Sequence[str]) -> dict[str, Any]:
+    where, *location = error["loc"]
+    entry = describe(
+        {**error, "loc": location or [""]}, body if where == "body" else {}, known_fields
+    )
+    if where == "body":
+        return entry
+    del entry["pointer"]
+    return {"parameter": str(location[0]) if location else where, **entry}

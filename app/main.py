@@ -1,0 +1,123 @@
+"""The HTTP application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import FastAPI
+
+from app.catalogue import endpoints as catalogue
+from app.context import Context
+from app.database import Database
+from app.devices import endpoints as devices
+from app.engine.client import EngineClient
+from app.events import endpoints as events
+from app.health import endpoints as health
+from app.health import metrics
+from app.kit import problems
+from app.kit.schema import known_fields
+from app.runs import endpoints as runs
+from app.runs.schemas import RunCreate
+from app.settings import Settings
+from app.simulations import endpoints as simulations
+from app.workers import endpoints as workers
+from planner.check import check as planner_check
+from planner.devices import DeviceProfile
+from planner.request import SimulationRequest
+
+_log = logging.getLogger(__name__)
+_DESCRIPTION = """\
+How much memory a PyTorch workload takes, before anyone rents the machine: POST a model description
+and a workload to `/v1/simulations`, then run it for real with `/v1/runs`.
+
+Bytes are integers in fields named `*_bytes`. Errors are RFC 9457 problems. Lists are pages, newest
+first: pass `next_cursor` as `cursor` for the next one.
+"""
+
+Check = Callable[[SimulationRequest], SimulationRequest]
+
+
+def create_app(settings: Settings | None = None, *, check: Check = planner_check) -> FastAPI:
+    """The application on the database of the settings, which must be migrated.
+
+    `check` is what refuses a wrong simulation request before anything is stored.
+    """
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database, engine = Database(settings.url), EngineClient(settings.url)
+        app.state.context = Context(settings, database, engine, check)
+        warming = asyncio.create_task(_warm_up(check))
+        try:
+            yield
+        finally:
+            app.state.context.stopping.set()
+            warming.cancel()
+            with suppress(asyncio.CancelledError):
+                await warming
+            await engine.close()
+            await database.close()
+
+    app = FastAPI(
+        title="Headroom",
+        version=_version(),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+        separate_input_output_schemas=False,
+    )
+    for router in (
+        simulations.router,
+        runs.router,
+        devices.router,
+        catalogue.router,
+        workers.router,
+        events.router,
+        health.router,
+        metrics.router,
+    ):
+        app.include_router(router)
+    problems.install(app, known_fields(SimulationRequest, RunCreate, DeviceProfile))
+    metrics.install(app)
+    app.add_middleware(CorrelationIdMiddleware)
+    _complete_openapi(app)
+    return app
+
+
+async def _warm_up(check: Check) -> None:
+    """The first check imports the model library's configurations, which takes seconds."""
+    example = {"model": {"source": "transformers", "config": {"model_type": "gpt2"}}}
+    try:
+        await asyncio.to_thread(check, SimulationRequest.model_validate(example))
+    except Exception:
+        _log.exception("the check of requests does not work")
+
+
+def _version() -> str:
+    try:
+        return version("headroom")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Add the schema of problems, which the responses refer to."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document["components"]["schemas"]
+        if "Problem" not in schemas:
+            schema = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas["Problem"] = schema
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,115 @@
+"""`headroom serve`: the HTTP server, and one local worker that it looks after."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from app.database import migrate
+from app.main import create_app
+from app.settings import Settings
+
+_log = logging.getLogger(__name__)
+_LONGEST_PAUSE_S = 30.0
+_PATIENCE_S = 10.0
+_GRACE_S = 5
+
+
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    with_worker: bool = True,
+    *,
+    worker_command: Sequence[str] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, which also end the local worker. Blocking.
+
+    Migrates an embedded (SQLite) database first; PostgreSQL is migrated by `headroom db upgrade`.
+    The local worker is a child process, started again whenever it ends. Should this process be
+    killed, the worker finishes what it has at hand and ends; whatever was accepted stays queued.
+
+    Args:
+        settings: which database, and all limits.
+        host: address to bind.
+        port: 0 takes any free one; the log tells which.
+        with_worker: whether to start the local worker.
+        worker_command: what to start as one; default `python -m app.engine`.
+    """
+    if settings.is_embedded:
+        migrate(settings)
+    asyncio.run(_serve(settings, host, port, with_worker, worker_command))
+
+
+async def _serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    with_worker: bool,
+    worker_command: Sequence[str] | None,
+) -> None:
+    app = create_app(settings)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # Streams and waiting POSTs end first, or the server would wait for them.
+            if context := getattr(app.state, "context", None):
+                context.stopping.set()
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, log_level="info"
+    )
+    server = Server(config)
+    default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
+    supervising = (
+        asyncio.create_task(supervise(worker_command or default, settings)) if with_worker else None
+    )
+    try:
+        await server.serve()
+    finally:
+        if supervising is not None:
+            supervising.cancel()
+            with suppress(asyncio.CancelledError):
+                await supervising
+
+
+async def supervise(command: Sequence[str], settings: Settings) -> None:
+    """Keep one process of the command running; when cancelled, end it."""
+    environment = {**os.environ, **settings.as_environment()}
+    pause = 0.5
+    while True:
+        started = asyncio.get_running_loop().time()
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, start_new_session=True
+        )
+        try:
+            status = await process.wait()
+        except asyncio.CancelledError:
+            await asyncio.shield(_end(process))
+            raise
+        lived = asyncio.get_running_loop().time() - started
+        # One that keeps dying at its start is not started in a tight loop.
+        pause = 0.5 if lived > _PATIENCE_S else min(pause * 2, _LONGEST_PAUSE_S)
+        _log.warning("the local worker ended (%s); starting another in %.1f s", status, pause)
+        await asyncio.sleep(pause)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and SIGKILL for one that does not heed it."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), _PATIENCE_S)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

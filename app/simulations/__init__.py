@@ -1,0 +1,1 @@
+"""Simulations: what a workload will take."""

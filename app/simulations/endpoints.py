@@ -1,0 +1,151 @@
+"""`/v1/simulations`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from app.context import Context, ContextDep
+from app.jobs import service as jobs
+from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
+from app.jobs.schemas import is_unchanged, problems, set_headers
+from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph, predicted_timeline
+from app.jobs.waiting import wait_until_final
+from app.kit.json_body import StrictJsonRoute
+from app.kit.preferences import seconds_to_wait
+from app.models import Simulation
+from app.simulations import repository, service
+from app.simulations.schemas import SimulationPage, SimulationQuery, SimulationResource
+from app.workers.service import waiting_warnings
+from planner.request import SimulationRequest
+
+router = APIRouter(prefix="/v1/simulations", tags=["simulations"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "",
+    operation_id="createSimulation",
+    summary="Predict the memory of a model and a workload",
+    response_model=SimulationResource,
+    status_code=201,
+    responses={
+        200: {"model": SimulationResource, "description": "The same request was answered before"},
+        202: {"model": SimulationResource, "description": "Not done yet; see Location"},
+        **problems(422),
+    },
+)
+async def create(
+    body: SimulationRequest,
+    response: Response,
+    context: ContextDep,
+    idempotency_key: IdempotencyKeyHeader = None,
+    prefer: PreferHeader = None,
+) -> SimulationResource:
+    """Predict what a step of this model takes on this device, to the byte, and what it is made of.
+
+    Waits up to 30 seconds for the answer (201), or as long as `Prefer: wait=<seconds>` says; what
+    is not done by then goes on, and is to be asked for at `Location` (202). The same request again
+    is answered from the store (200).
+    """
+    simulation, created = await service.submit(context, body, idempotency_key)
+    settings = context.settings
+    await wait_until_final(
+        context,
+        simulation.id,
+        seconds_to_wait(prefer, settings.default_wait_s, settings.max_wait_s),
+    )
+    simulation = await jobs.read(context, Simulation, simulation.id)
+    set_headers(response, simulation, f"{router.prefix}/{simulation.id}", created)
+    return await _resource(context, simulation)
+
+
+@router.get("", operation_id="listSimulations", responses=problems())
+async def list_(query: Annotated[SimulationQuery, Query()], context: ContextDep) -> SimulationPage:
+    """Stored simulations, newest first."""
+    async with context.database.read() as session:
+        rows, cursor = await repository.find_page(session, query)
+    items = [SimulationResource.model_validate(row) for row in rows]
+    return SimulationPage(items=items, next_cursor=cursor)
+
+
+@router.get(
+    "/{simulation_id}",
+    operation_id="getSimulation",
+    response_model=SimulationResource,
+    responses={304: {"description": "Not changed since the ETag given"}, **problems(404)},
+)
+async def get(
+    simulation_id: str,
+    response: Response,
+    context: ContextDep,
+    if_none_match: IfNoneMatchHeader = None,
+) -> SimulationResource | Response:
+    """One simulation."""
+    simulation = await jobs.read(context, Simulation, simulation_id)
+    if is_unchanged(simulation, if_none_match):
+        return Response(status_code=304)
+    set_headers(response, simulation, "")
+    return await _resource(context, simulation)
+
+
+@router.delete(
+    "/{simulation_id}",
+    operation_id="deleteSimulation",
+    response_model=SimulationResource,
+    responses={
+        200: {"model": SimulationResource, "description": "It was unfinished and is cancelled"},
+        204: {"description": "It was finished and is deleted"},
+        **problems(404, 409),
+    },
+)
+async def delete(simulation_id: str, context: ContextDep) -> SimulationResource | Response:
+    """Cancel an unfinished simulation; delete a finished one, unless runs refer to it."""
+    cancelled = await jobs.cancel_or_delete(context, Simulation, simulation_id)
+    if cancelled is None:
+        return Response(status_code=204)
+    return await _resource(context, cancelled)
+
+
+@router.get(
+    "/{simulation_id}/timeline", operation_id="getSimulationTimeline", responses=problems(404, 409)
+)
+async def timeline(
+    simulation_id: str, context: ContextDep, max_points: MaxPoints = 2_000
+) -> dict[str, Any]:
+    """Live bytes over the workload by category, thinned without losing a peak."""
+    simulation = await jobs.read(context, Simulation, simulation_id)
+    return await predicted_timeline(context, simulation, max_points)
+
+
+@router.get(
+    "/{simulation_id}/graph",
+    operation_id="getSimulationGraph",
+    responses={200: {"content": {"application/json": {}}}, **problems(404, 409)},
+)
+async def graph(simulation_id: str, context: ContextDep, depth: Depth = None) -> Response:
+    """The computation graph as node-link JSON, as `networkx.node_link_graph` reads it."""
+    simulation = await jobs.read(context, Simulation, simulation_id)
+    return await export_graph(context, simulation, ExportFormat.NODE_LINK, depth)
+
+
+@router.get(
+    "/{simulation_id}/export",
+    operation_id="exportSimulation",
+    responses={
+        200: {"content": {"application/json": {}, "application/graphml+xml": {}}},
+        **problems(404, 409),
+    },
+)
+async def export(
+    simulation_id: str, format: ExportFormat, context: ContextDep, depth: Depth = None
+) -> Response:
+    """The computation graph as a file for other tools."""
+    simulation = await jobs.read(context, Simulation, simulation_id)
+    return await export_graph(context, simulation, format, depth, as_file=True)
+
+
+async def _resource(context: Context, simulation: Simulation) -> SimulationResource:
+    resource = SimulationResource.model_validate(simulation)
+    resource.warnings = await waiting_warnings(context, simulation)
+    return resource

@@ -1,0 +1,78 @@
+"""Which workers there are, and which of them takes a run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.context import Context
+from app.engine.attachment import DEAD, DEFAULT_LABELS, ONLINE
+from app.engine.queues import SIMULATIONS, matches, run_queue
+from app.jobs.lifecycle import Job
+from app.kit.columns import utc_now
+from app.models import JobStatus, Run, Worker
+from app.models.base import UNFINISHED
+from app.settings import Settings
+from planner.errors import InvalidRequest
+
+
+def state_of(worker: Worker, settings: Settings) -> str:
+    """`online`, `stopped` or `dead`; one that has been silent too long is dead before the reaper
+    says so."""
+    silent = worker.last_seen_at < utc_now() - timedelta(seconds=settings.worker_stale_s)
+    return DEAD if worker.state == ONLINE and silent else worker.state
+
+
+async def all_workers(session: AsyncSession) -> list[Worker]:
+    """Every worker known, newest first."""
+    newest = select(Worker).order_by(Worker.started_at.desc(), Worker.id).limit(1_000)
+    return list((await session.scalars(newest)).all())
+
+
+async def choose_queue(session: AsyncSession, settings: Settings, wanted: dict[str, str]) -> str:
+    """The queue of the workers that match all wanted labels: online ones first, then the idlest.
+
+    A worker that was here before counts, since it may come back. The default labels are always
+    possible: a service started without worker gets one later.
+
+    Raises:
+        InvalidRequest: no worker known has these labels.
+    """
+    workers = await all_workers(session)
+    able = [worker for worker in workers if matches(worker.labels, wanted)]
+    online = [worker for worker in able if state_of(worker, settings) == ONLINE]
+    queues = {worker.run_queue for worker in online or able}
+    if not queues:
+        if matches(DEFAULT_LABELS, wanted):
+            return run_queue(DEFAULT_LABELS)
+        raise InvalidRequest.at(
+            "/labels",
+            f"no worker with {_words(wanted)} is known",
+            f"leave labels out, or use those of a worker: {_known(workers)}",
+        )
+    load = select(Run.queue, func.count()).where(Run.status.in_(UNFINISHED)).group_by(Run.queue)
+    waiting = dict((await session.execute(load)).tuples().all())
+    return min(sorted(queues), key=lambda queue: waiting.get(queue, 0))
+
+
+async def waiting_warnings(context: Context, job: Job) -> list[str]:
+    """Why a queued job may stay queued."""
+    if job.status != JobStatus.QUEUED:
+        return []
+    async with context.database.read() as session:
+        workers = await all_workers(session)
+    for worker in workers:
+        takes = worker.simulates if job.queue == SIMULATIONS else worker.run_queue == job.queue
+        if takes and state_of(worker, context.settings) == ONLINE:
+            return []
+    return ["no worker that can take it is attached now; it starts when one is"]
+
+
+def _words(labels: dict[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+def _known(workers: list[Worker]) -> str:
+    return "; ".join(sorted({_words(worker.labels) for worker in workers})) or "none has come yet"
