@@ -1,6 +1,6 @@
 """What torch's CPU allocator really did: every allocation and release, beside named marks.
 
-The allocator reports to torch's profiler (`ProfiledCPUMemoryReporter`, `c10/core/CPUAllocator.cpp`).
+The allocator reports to torch's profiler (`ProfiledCPUMemoryReporter`, c10/core/CPUAllocator.cpp).
 Only scopes opened by `record_function` are recorded beside them, not every op, so hundreds of
 thousands of events cost about a second to collect.
 
@@ -94,7 +94,7 @@ def _collect(events: list[_KinetoEvent], into: Allocations) -> None:
         start = event.start_ns()
         if name == _MEMORY:
             times.append(start)
-            deltas.append(event.nbytes())
+            deltas.append(event.nbytes())  # type: ignore[attr-defined]  # missing from the stub
         else:
             into.marks.append(Mark(name, start, start + event.duration_ns()))
     time_ns = np.array(times, np.int64)

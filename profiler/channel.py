@@ -31,7 +31,7 @@ class Channel:
         self.phase: str | None = None
 
     def progress(self, message: dict[str, Any]) -> None:
-        """Report JSON-ready progress: a new `phase` at once, all else at most ten times a second."""
+        """Report JSON-ready progress: a new `phase` at once, else at most ten times a second."""
         phase = message.get("phase")
         now = time.monotonic()
         changed = phase is not None and phase != self.phase

@@ -63,13 +63,14 @@ def settings() -> dict[str, str]:
 
 def backends() -> dict[str, Any]:
     """Torch's switches that choose kernels."""
+    switches: Any = torch.backends  # its functions have no annotations
     return {
-        "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
-        "mkl": torch.backends.mkl.is_available(),
-        "openmp": torch.backends.openmp.is_available(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "flash_sdp": torch.backends.cuda.flash_sdp_enabled(),
-        "mem_efficient_sdp": torch.backends.cuda.mem_efficient_sdp_enabled(),
-        "math_sdp": torch.backends.cuda.math_sdp_enabled(),
+        "mkldnn": switches.mkldnn.is_available() and switches.mkldnn.enabled,
+        "mkl": switches.mkl.is_available(),
+        "openmp": switches.openmp.is_available(),
+        "cpu_capability": switches.cpu.get_cpu_capability(),
+        "flash_sdp": switches.cuda.flash_sdp_enabled(),
+        "mem_efficient_sdp": switches.cuda.mem_efficient_sdp_enabled(),
+        "math_sdp": switches.cuda.math_sdp_enabled(),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }

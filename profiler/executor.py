@@ -23,7 +23,7 @@ from profiler.frames import Frame, MalformedFrame, read, write
 from profiler.limits import Limits
 from profiler.memory_watch import kernel_oom_kills, watch
 from profiler.outcome import ChildExit, Outcome
-from profiler.warm_client import Exit, WarmClient
+from profiler.warm_client import Exit, WarmClient, WarmProcessGone
 
 OnProgress = Callable[[dict[str, Any]], Awaitable[None] | None]
 
@@ -144,7 +144,10 @@ class Executor:
             raise KeyError(kind)
         observed = Observed(kind, (limits or Limits()).resolved())
         try:
-            await self._attend(payload, observed, on_progress)
+            try:
+                await self._attend(payload, observed, on_progress)
+            except WarmProcessGone:  # it died between two jobs, and nobody had noticed
+                await self._attend(payload, observed, on_progress)
         except WorkerCrashed as error:
             return Outcome("failed", None, error.problem(), {}, observed.exit)
         return classify(observed)

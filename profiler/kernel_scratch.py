@@ -1,7 +1,7 @@
 """What kernels allocate beyond their outputs: `python -m profiler.kernel_scratch request.json`.
 
-Executes the real step on the CPU below a dispatch mode that sees the same ops as the tracer does, and
-attributes each of the allocator's reports to the op that ran. Source of the planner's scratch table.
+Executes the real step on the CPU below a dispatch mode that sees the same ops as the tracer does,
+and attributes each of the allocator's reports to the op that ran. For the planner's scratch table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PREFIX = "headroom-op/"
 
 @dataclass(frozen=True)
 class Call:
-    """One op as it was called: its name, the operands' layouts, and the bytes of its new storages."""
+    """One op as it was called: its name, the operands' layouts, the bytes of its new storages."""
 
     op: str
     operands: str

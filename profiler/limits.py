@@ -52,7 +52,7 @@ class Limits:
 
 def host_memory_bytes() -> int:
     """Memory that this process can ever have: the host's, or its container's limit."""
-    known = [psutil.virtual_memory().total]
+    known = [int(psutil.virtual_memory().total)]
     for path in _CGROUP_LIMITS:
         try:
             known.append(int(Path(path).read_text(encoding="ascii")))
@@ -69,10 +69,11 @@ def default_memory_bytes() -> int:
 def apply(limits: Limits) -> None:
     """Bound this process by the kernel's resource limits. For a freshly forked child.
 
-    Memory is bounded by RLIMIT_DATA, which counts private writable memory, so that torch's allocator
-    gets ENOMEM and raises where the limit is passed. RLIMIT_AS would also count mapped files and
-    address space that is only reserved (CUDA reserves far more than the host has). RLIMIT_NPROC
-    stays: it counts all processes of the user, so it would refuse threads because of strangers.
+    Memory is bounded by RLIMIT_DATA, which counts private writable memory, so that torch's
+    allocator gets ENOMEM and raises where the limit is passed. RLIMIT_AS would also count mapped
+    files and address space that is only reserved (CUDA reserves far more than the host has).
+    RLIMIT_NPROC stays: it counts all processes of the user, so strangers could make it refuse
+    threads.
     """
     _lower(resource.RLIMIT_DATA, _data_bytes() + limits.process_bytes)
     cpu_seconds = int(limits.wall_seconds * (os.cpu_count() or 1)) + 10

@@ -44,7 +44,7 @@ class TraceMarks:
         """Open the mark, and say which phase runs now."""
         self._on_progress({"phase": phase})
         scope = record_function(PREFIX + phase)
-        scope.__enter__()
+        scope.__enter__()  # type: ignore[no-untyped-call]
         self._open[phase] = scope
 
     def exit(self, phase: str) -> None:

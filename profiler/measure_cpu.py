@@ -1,4 +1,4 @@
-"""Measuring a workload on the CPU: live bytes from the allocator, then seconds without profiler."""
+"""Measuring on the CPU: live bytes from the allocator, then seconds without the profiler."""
 
 from __future__ import annotations
 

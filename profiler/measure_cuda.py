@@ -1,4 +1,4 @@
-"""Measuring a workload on CUDA: the caching allocator's statistics by phase, the driver's number."""
+"""Measuring on CUDA: the caching allocator's statistics by phase, and the driver's number."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measure(
         timing_budget_seconds: bound of the executions that serve only `step_seconds`.
     """
     driver = DriverBytes()
-    torch.cuda.init()
+    torch.cuda.init()  # type: ignore[no-untyped-call]
     torch.cuda.reset_peak_memory_stats()
     torch.cuda.memory._record_memory_history(
         enabled="all", context=None, stacks="python", max_entries=_MAX_HISTORY

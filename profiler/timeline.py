@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 @dataclass
 class Timeline:
-    """A step function: `live_bytes[i]` holds from `time_ns[i]` on; phases are (name, start, end)."""
+    """A step function: `live_bytes[i]` from `time_ns[i]` on; phases are (name, start, end)."""
 
     time_ns: npt.NDArray[np.int64]
     live_bytes: npt.NDArray[np.int64]

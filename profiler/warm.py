@@ -1,8 +1,8 @@
 """The warm process: imports torch and transformers once, then forks a child for each job.
 
 It has one thread and never computes, so that forking it is safe: a pool of OpenMP or autograd
-threads would be missing in the child, which would then wait for it forever. It ends, and takes its children
-with it, when the worker that started it ends: its control connection closes then.
+threads would be missing in the child, which would then wait for it forever. It ends, and takes its
+children with it, when the worker that started it ends: its control connection closes then.
 
 Commands come as JSON datagrams: `{"fork": job, "scratch": folder}` with the child's end of a socket
 attached, `{"kill": job}`. It answers `{"ready": pid}` once, then `{"forked": job, "pid": ...}` and

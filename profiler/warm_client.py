@@ -19,9 +19,14 @@ START_SECONDS = 180.0
 """Bound of the imports: 5 s on an idle machine, far more on a cold disk."""
 
 _MAX_MESSAGE_BYTES = 65_536
+_GONE = "the process that executes jobs ended"
 
 # Credentials and settings of the service are no business of a process that builds users' models.
 _PRIVATE_PREFIXES = ("HEADROOM_", "DBOS_", "PG", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_")
+
+
+class WarmProcessGone(WorkerCrashed):
+    """The warm process ended before it had forked the child: the job can be given to another."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,12 @@ class WarmClient:
         """Fork a child that talks over `connection`; returns its process id.
 
         Raises:
-            WorkerCrashed: the warm process has gone.
+            WorkerCrashed: the warm process could not start.
+            WarmProcessGone: it has gone since; no child lives.
         """
         await self.ready()
         if self._control is None:
-            raise WorkerCrashed("the process that executes jobs ended")
+            raise WarmProcessGone(_GONE)
         loop = asyncio.get_running_loop()
         self._exits[job] = loop.create_future()
         self._pids[job] = loop.create_future()
@@ -104,7 +110,7 @@ class WarmClient:
             socket.send_fds(self._control, [command], [connection.fileno()])
         except OSError as error:
             self._end()
-            raise WorkerCrashed("the process that executes jobs ended") from error
+            raise WarmProcessGone(_GONE) from error
         return await self._pids[job]
 
     async def exited(self, job: str) -> Exit | None:
@@ -161,11 +167,9 @@ class WarmClient:
         asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         self._control = None
-        gone = WorkerCrashed("the process that executes jobs ended")
-        for waiting in [self._ready, *self._pids.values()]:
-            if not waiting.done():
-                waiting.set_exception(gone)
-                waiting.exception()  # nobody need be waiting
+        _refuse(self._ready, WorkerCrashed(_GONE))
+        for waiting in self._pids.values():
+            _refuse(waiting, WarmProcessGone(_GONE))
         for future in self._exits.values():
             _resolve(future, None)
 
@@ -173,6 +177,12 @@ class WarmClient:
 def _resolve(future: asyncio.Future[Any] | None, value: Any) -> None:
     if future is not None and not future.done():
         future.set_result(value)
+
+
+def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody need be waiting, and asyncio would complain
 
 
 def _environment(scratch: Path) -> dict[str, str]:
