@@ -7,9 +7,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from types import FrameType
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
@@ -58,17 +57,10 @@ async def _serve(
 ) -> None:
     app = create_app(settings)
 
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # Streams and waiting POSTs end first, or the server would wait for them.
-            if context := getattr(app.state, "context", None):
-                context.stopping.set()
-            super().handle_exit(sig, frame)
-
     config = uvicorn.Config(
         app, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, log_level="info"
     )
-    server = Server(config)
+    server = _Server(config)
     default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
     supervising = (
         asyncio.create_task(supervise(worker_command or default, settings)) if with_worker else None
@@ -80,6 +72,23 @@ async def _serve(
             supervising.cancel()
             with suppress(asyncio.CancelledError):
                 await supervising
+
+
+class _Server(uvicorn.Server):
+    """Ends streams and waiting POSTs when told to end, and returns so that the worker ends too."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike the original, does not raise the signal again, which would kill this process."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        yield
+
+    def _end(self, number: int) -> None:
+        if context := getattr(self.config.app.state, "context", None):  # type: ignore[union-attr]
+            context.stopping.set()
+        self.handle_exit(number, None)
 
 
 async def supervise(command: Sequence[str], settings: Settings) -> None:

@@ -75,7 +75,7 @@ class Reaper:
                 unfinished += (await session.scalars(ids)).all()
         for job_id, state in (await self._engine.ended(unfinished)).items():
             async with self._database.write() as session:
-                job = await lifecycle.get(session, job_id)
+                job = await lifecycle.lock(session, job_id)
                 if job is None or job.status not in UNFINISHED:
                     continue
                 detail = f"the engine has given this job up (state {state})"

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import row_count
 from app.kit.columns import utc_now
 from app.models import Event, JobAttempt, JobStatus, Run, Simulation
 from app.models.attempt import AttemptOutcome
@@ -36,10 +35,13 @@ def table_of(job_id: str) -> type[Job]:
     return _TABLES[job_id.partition("_")[0]]
 
 
-async def get(session: AsyncSession, job_id: str) -> Job | None:
-    """The job's row as it is in the database now."""
+async def lock(session: AsyncSession, job_id: str) -> Job | None:
+    """The job's row as it is in the database now, locked until the transaction ends.
+
+    On SQLite the transaction holds the lock on the whole file already.
+    """
     table: type[Any] = table_of(job_id)
-    return await session.get(table, job_id, populate_existing=True)
+    return await session.get(table, job_id, populate_existing=True, with_for_update=True)
 
 
 def record(session: AsyncSession, job: Job) -> None:
@@ -57,7 +59,7 @@ async def claim(
     session: AsyncSession, job_id: str, worker_id: str, max_attempts: int
 ) -> Claim | None:
     """Take up a job, unless it needs no work any more or has taken down `max_attempts` workers."""
-    job = await get(session, job_id)
+    job = await lock(session, job_id)
     if job is None or JobStatus(job.status).is_final:
         return None
     await _close_attempts(session, job_id, AttemptOutcome.LOST)
@@ -112,14 +114,13 @@ async def owned(session: AsyncSession, job_id: str, attempt: int) -> Job | None:
 
     A worker that was frozen and taken for dead wakes up as an attempt that is over.
     """
+    job = await lock(session, job_id)
+    if job is None or job.status != JobStatus.RUNNING:
+        return None
     current = select(func.max(JobAttempt.number)).where(
         JobAttempt.job_id == job_id, JobAttempt.outcome.is_(None)
     )
-    if await session.scalar(current) != attempt:
-        return None
-    table: type[Any] = table_of(job_id)
-    job = await session.get(table, job_id, populate_existing=True, with_for_update=True)
-    return job if job is not None and job.status == JobStatus.RUNNING else None
+    return job if await session.scalar(current) == attempt else None
 
 
 async def close_attempt(
@@ -151,16 +152,9 @@ async def set_progress(
 
 async def cancel(session: AsyncSession, job_id: str) -> Job | None:
     """Set a queued or running job cancelled; None if it was neither."""
-    table: type[Any] = table_of(job_id)
-    taken = (
-        update(table)
-        .where(table.id == job_id, table.status.in_(UNFINISHED))
-        .values(status=JobStatus.CANCELLED)
-    )
-    if not await row_count(session, taken):
+    job = await lock(session, job_id)
+    if job is None or job.status not in UNFINISHED:
         return None
-    job = await get(session, job_id)
-    assert job is not None
     finish(session, job, JobStatus.CANCELLED)
     await _close_attempts(session, job_id, AttemptOutcome.CANCELLED)
     return job
@@ -171,8 +165,10 @@ async def requeue(session: AsyncSession, worker_id: str, outcome: AttemptOutcome
     requeued = []
     tables: list[type[Any]] = [Simulation, Run]
     for table in tables:
-        running = select(table).where(
-            table.worker_id == worker_id, table.status == JobStatus.RUNNING
+        running = (
+            select(table)
+            .where(table.worker_id == worker_id, table.status == JobStatus.RUNNING)
+            .with_for_update()
         )
         for job in (await session.scalars(running)).all():
             await _close_attempts(session, job.id, outcome)

@@ -22,9 +22,7 @@ class JobResource(BaseModel):
 
     id: str
     status: JobStatus
-    progress: dict[str, Any] | None = Field(
-        None, description="how far a running one is; `phase` is always among it"
-    )
+    progress: dict[str, Any] | None = Field(None, description="how far a running one is")
     problem: Problem | None = Field(None, description="why it failed (RFC 9457, without status)")
     warnings: list[str] = Field([], description="what a queued one waits for")
     created_at: datetime
