@@ -37,7 +37,7 @@ def make_config(description: TransformersModel, workload: Workload) -> PreTraine
     ]
     if problems:
         raise InvalidRequest(problems)
-    _complete(config)
+    _complete(config, description)
     return config
 
 
@@ -128,9 +128,12 @@ def _pointer_to(name: str, fields: dict[str, Any], pointer: str = _ROOT) -> str 
     return None
 
 
-def _complete(config: PreTrainedConfig) -> None:
+def _complete(config: PreTrainedConfig, description: TransformersModel) -> None:
     """Fill in what a checkpoint's own config.json brings and the bare class leaves open."""
     config.architectures = config.architectures or []
+    if config.model_type == "reformer" and "is_decoder" not in description.config:
+        # Its causal model asserts it; others only warn, and are built as described.
+        config.is_decoder = description.task == "text-generation"
     if config.is_encoder_decoder:
         # Every published encoder-decoder names them; shifting labels right needs both.
         if getattr(config, "pad_token_id", None) is None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from planner.models.build import parameter_dtype
+from planner.models.image_text import image_text_inputs
+from planner.models.samples import Samples, vocabulary_size
+from planner.models.sound import sound_inputs
+from planner.models.vision import class_labels, image_inputs
 from planner.request import TransformersModel, Workload
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
+
+Inputs = dict[str, Any]
+
+_CHOICES = 4  # answers of a multiple-choice question, as in SWAG and RACE
+_IMAGE_TASKS = frozenset({"image-classification", "image-segmentation", "object-detection"})
+_SOUND_TASKS = frozenset({"automatic-speech-recognition", "audio-classification"})
 
 
 def make_inputs(
@@ -21,35 +32,119 @@ def make_inputs(
     description: TransformersModel,
     workload: Workload,
     device: str | torch.device = "cpu",
-) -> dict[str, Any]:
-    """Inputs of one forward call; ids, masks and labels carry real, valid values."""
-    batch, length = workload.batch_size, workload.sequence_length
+) -> Inputs:
+    """Inputs of one forward call; ids, masks and labels carry real, valid values.
+
+    Training gets labels; generation gets what `generate` takes.
+
+    Raises:
+        InvalidRequest: the sequence has no room for the image's tokens, or the model's inputs are
+            of a kind that Headroom cannot make.
+    """
     dtype = parameter_dtype(workload.precision)
-    train = workload.mode == "train"
-    gen = torch.Generator().manual_seed(0)
-    inputs: dict[str, Any] = {}
-    if description.task.startswith("image-class"):
-        size = workload.image_size or config.image_size
-        size = size if isinstance(size, int) else size[0]
-        inputs["pixel_values"] = torch.zeros(
-            batch, getattr(config, "num_channels", 3), size, size, dtype=dtype, device=device
-        )
-        if train:
-            inputs["labels"] = torch.randint(config.num_labels, (batch,), generator=gen).to(device)
-        return inputs
-    vocab = config.get_text_config().vocab_size
-    ids = torch.randint(min(5, vocab - 1), vocab, (batch, length), generator=gen)
-    inputs["input_ids"] = ids.to(device)
-    inputs["attention_mask"] = torch.ones(batch, length, dtype=torch.int64, device=device)
-    if train:
-        inputs["labels"] = ids.clone().to(device)
+    samples = Samples(config, workload.batch_size, dtype, torch.device(device))
+    kind = _kind(model, description.task)
+    inputs = _MAKERS[kind](samples, model, description.task, workload)
     return accepted(model, inputs)
 
 
-def accepted(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The inputs that the model's forward names."""
-    parameters = inspect.signature(model.forward).parameters
-    return {name: value for name, value in inputs.items() if name in parameters}
+def _kind(model: nn.Module, task: str) -> str:
+    named = parameters_of(model)
+    if task == "image-text-to-text":
+        return "image-text"
+    if task in _SOUND_TASKS:
+        return "sound"
+    if task in _IMAGE_TASKS:
+        return "image" if named & {"pixel_values", "inputs"} else "pixel-ids"
+    if "input_ids" in named:
+        return "text"
+    return "sound" if named & {"input_features", "input_values"} else "image"
 
 
-__all__ = ["Tensor", "accepted", "make_inputs"]
+def _text(samples: Samples, model: nn.Module, task: str, workload: Workload) -> Inputs:
+    length = workload.sequence_length
+    inputs: Inputs = {
+        "input_ids": samples.ids(length),
+        "attention_mask": samples.ones(samples.batch, length),
+    }
+    _end_with_eos(samples.config, task, inputs["input_ids"])
+    named = parameters_of(model)
+    if "bbox" in named:
+        inputs["bbox"] = _boxes_of_words(samples, length)
+    if workload.mode == "train":
+        inputs |= text_labels(samples, task, inputs["input_ids"], workload)
+    elif workload.mode == "inference" and samples.config.is_encoder_decoder:
+        if "decoder_input_ids" in named:
+            inputs["decoder_input_ids"] = samples.ids(workload.target_length or length)
+    if task == "multiple-choice":
+        choices = ("input_ids", "attention_mask", "bbox")
+        inputs |= {
+            name: inputs[name].unsqueeze(1).repeat(1, _CHOICES, *[1] * (inputs[name].dim() - 1))
+            for name in choices
+            if name in inputs
+        }
+    return inputs
+
+
+def _end_with_eos(config: PreTrainedConfig, task: str, ids: Tensor) -> None:
+    """Encoder-decoders classify a text at its one end-of-sequence token."""
+    eos = getattr(config, "eos_token_id", None)
+    if task == "text-classification" and config.is_encoder_decoder and isinstance(eos, int):
+        ids[:, -1] = eos
+
+
+def _boxes_of_words(samples: Samples, length: int) -> Tensor:
+    """[batch, length, 4] boxes x0 <= x1, y0 <= y1 on the 0-1000 page of document models."""
+    corner = samples.integers((samples.batch, length, 2), 500)
+    return torch.cat([corner, corner + 100], dim=-1)
+
+
+def text_labels(samples: Samples, task: str, ids: Tensor, workload: Workload) -> Inputs:
+    """What the task's loss compares with."""
+    if task == "text2text-generation" and samples.config.is_encoder_decoder:
+        return {"labels": samples.ids(workload.target_length or workload.sequence_length)}
+    if task in ("text-classification", "multiple-choice"):
+        choices = _CHOICES if task == "multiple-choice" else None
+        return {"labels": class_labels(samples, choices)}
+    if task == "token-classification":
+        return {"labels": samples.integers(tuple(ids.shape), samples.config.num_labels or 2)}
+    if task == "question-answering":
+        return {
+            "start_positions": samples.integers((samples.batch,), ids.shape[1]),
+            "end_positions": samples.integers((samples.batch,), ids.shape[1]),
+        }
+    if task == "feature-extraction":
+        return {}
+    return {"labels": ids.clone()}
+
+
+def _pixel_ids(samples: Samples, model: nn.Module, task: str, workload: Workload) -> Inputs:
+    """Models that read pixels as tokens of a colour palette."""
+    positions = getattr(samples.config, "n_positions", workload.sequence_length)
+    size = (samples.batch, positions)
+    inputs: Inputs = {"input_ids": samples.integers(size, vocabulary_size(samples.config) - 1)}
+    if workload.mode == "train":
+        inputs["labels"] = class_labels(samples)
+    return inputs
+
+
+Maker = Callable[[Samples, nn.Module, str, Workload], Inputs]
+_MAKERS: dict[str, Maker] = {
+    "text": _text,
+    "image": image_inputs,
+    "pixel-ids": _pixel_ids,
+    "sound": sound_inputs,
+    "image-text": image_text_inputs,
+}
+
+
+def parameters_of(model: nn.Module) -> set[str]:
+    """Names that the model's forward takes; adapters are looked through."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return set(inspect.signature(base.forward).parameters)  # type: ignore[operator]
+
+
+def accepted(model: nn.Module, inputs: Inputs) -> Inputs:
+    """The inputs that the model's forward names, and all of them where it takes any."""
+    names = parameters_of(model)
+    return {name: value for name, value in inputs.items() if name in names}
