@@ -72,6 +72,7 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
         separate_input_output_schemas=False,
+        redirect_slashes=False,
     )
     for router in (
         simulations.router,

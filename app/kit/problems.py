@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
@@ -37,7 +37,16 @@ _HTTP: dict[int, tuple[str, str]] = {
 }
 
 
-class ProblemError(BaseModel):
+class _WithoutNulls(BaseModel):
+    """A member that is null says nothing; it is left out."""
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = serialize(self)
+        return {name: value for name, value in data.items() if value is not None}
+
+
+class ProblemError(_WithoutNulls):
     """One thing wrong with the request."""
 
     pointer: str | None = Field(None, description="JSON pointer (RFC 6901) into the body")
@@ -46,7 +55,7 @@ class ProblemError(BaseModel):
     remedy: str | None = None
 
 
-class Problem(BaseModel):
+class Problem(_WithoutNulls):
     """A problem (RFC 9457). `type` is stable; further members depend on it."""
 
     model_config = ConfigDict(

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from starlette.testclient import TestClient
+
+from app.database import Database, migrate
+from app.main import create_app
+from app.settings import Settings
+from tests.app import postgres
+from tests.app.fakes import accept
+
+ROOT = Path(__file__).resolve().parents[2]
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    folder = postgres.binaries()
+    if folder is None:
+        pytest.skip("NO POSTGRESQL BINARIES: install the package `postgresql` to run these tests")
+    with postgres.server(folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url, tmp_path_factory) -> str:
+    """A migrated database, copied for each test."""
+    execute(postgres_url, "CREATE DATABASE template_headroom")
+    url = postgres_url.replace("/postgres?", "/template_headroom?")
+    migrate(Settings(database_url=url, data_dir=tmp_path_factory.mktemp("template")))
+    return "template_headroom"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory) -> Path:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("sqlite"))
+    migrate(settings)
+    return settings.data_dir / "headroom.db"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def settings(request, tmp_path) -> Settings:
+    """Settings of an empty migrated database of its own, on both kinds of server."""
+    return make_settings(request, tmp_path, request.param)
+
+
+@pytest.fixture
+def sqlite_settings(request, tmp_path) -> Settings:
+    return make_settings(request, tmp_path, "sqlite")
+
+
+def make_settings(request, tmp_path: Path, kind: str) -> Settings:
+    url = None
+    if kind == "postgresql":
+        server = request.getfixturevalue("postgres_url")
+        template = request.getfixturevalue("postgres_template")
+        name = f"test_{next(_numbers)}"
+        execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = server.replace("/postgres?", f"/{name}?")
+    else:
+        template = request.getfixturevalue("sqlite_template")
+        source = sqlalchemy.create_engine(f"sqlite:///{template}")
+        with source.connect() as connection:
+            connection.exec_driver_sql(f"VACUUM INTO '{tmp_path / 'headroom.db'}'")
+        source.dispose()
+        with sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'headroom.db'}").connect() as copy:
+            copy.exec_driver_sql("PRAGMA journal_mode=WAL")
+    return Settings(
+        data_dir=tmp_path,
+        database_url=url,
+        default_wait_s=0,
+        heartbeat_s=0.3,
+        worker_stale_s=2,
+        queue_poll_s=0.05,
+    )
+
+
+def execute(url: str, statement: str) -> None:
+    engine = sqlalchemy.create_engine(
+        Settings(database_url=url).url, isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture
+def client(settings) -> Iterator[TestClient]:
+    """The API without any worker: what is posted stays queued."""
+    with TestClient(create_app(settings, check=accept), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(settings):
+    database = Database(settings.url)
+    yield database
+    await database.close()
+
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start_worker(settings, tmp_path) -> Iterator[Start]:
+    """Starts worker processes with a fake executor; they end with the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            log = stack.enter_context((tmp_path / f"worker-{next(_numbers)}.log").open("wb"))
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.app.fake_worker", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **settings.as_environment()},
+                stdout=log,
+                stderr=log,
+            )
+            stack.callback(end, process)
+            return process
+
+        yield start
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+    process.wait(10)
+
+
+def wait_for(client: TestClient, url: str, *statuses: str, seconds: float = 30) -> dict:
+    """The resource once it is in one of the states."""
+    deadline = time.monotonic() + seconds
+    while True:
+        resource = client.get(url).json()
+        if resource["status"] in statuses:
+            return resource
+        assert time.monotonic() < deadline, resource
+        time.sleep(0.05)
