@@ -84,7 +84,8 @@ def _row(name: str, which: str, predicted: int | None, measured: int) -> str:
     if predicted is None:
         return f"{name:<24}{which:>6}{'-':>16}{measured:>16}"
     error = relative_error(predicted, measured)
-    return f"{name:<24}{which:>6}{predicted:>16}{measured:>16}{predicted - measured:>+14}{error:>+11.4%}"
+    numbers = f"{predicted:>16}{measured:>16}{predicted - measured:>+14}{error:>+11.4%}"
+    return f"{name:<24}{which:>6}{numbers}"
 
 
 if __name__ == "__main__":

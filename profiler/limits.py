@@ -14,8 +14,13 @@ DEFAULT_HOST_SHARE = 0.6
 """Share of the host's memory that one job may take when nobody says otherwise."""
 
 OVERHEAD_BYTES = 512 * 2**20
+OVERHEAD_SHARE = 1 / 8
 """What a process may hold beyond the job's own tensors: code that it imports, thread stacks, the
-profiler's event buffers (about 100 bytes an event), and what malloc keeps after a release."""
+profiler's event buffers (about 100 bytes an event); and the holes that malloc keeps after releases,
+which grow with the tensors."""
+
+_HOST_SHARE = 0.9
+"""No job gets more than this, whatever was asked: the rest keeps the host alive."""
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -43,7 +48,9 @@ class Limits:
     @property
     def process_bytes(self) -> int:
         """Most bytes that the child may hold beyond what it inherited from the warm process."""
-        return (self.memory_bytes or default_memory_bytes()) + OVERHEAD_BYTES
+        memory = default_memory_bytes() if self.memory_bytes is None else self.memory_bytes
+        wanted = memory + int(memory * OVERHEAD_SHARE) + OVERHEAD_BYTES
+        return min(wanted, int(host_memory_bytes() * _HOST_SHARE))
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; `Limits(**data)` is the inverse."""

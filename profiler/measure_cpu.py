@@ -19,7 +19,7 @@ def measure(
 ) -> tuple[Measured, Timeline]:
     """Build and execute the workload under the allocator's recording, then time further steps.
 
-    The recording starts from zero before anything is built, so parameters count as they are allocated.
+    The recording starts from zero before anything is built: parameters count as allocated.
 
     Args:
         build: makes model, inputs and optimizer; what it returns executes a number of steps.

@@ -7,6 +7,7 @@ import itertools
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ class Timeline:
                     archive["live_bytes"],
                     [(str(name), int(start), int(end)) for name, start, end in phases],
                 )
-        except (KeyError, OSError, EOFError) as error:
+        except (KeyError, ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise ValueError("not a measured timeline") from error
 
     def points(self, max_points: int) -> dict[str, Any]:
