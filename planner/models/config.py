@@ -134,6 +134,11 @@ def _complete(config: PreTrainedConfig, description: TransformersModel) -> None:
     if config.model_type == "reformer" and "is_decoder" not in description.config:
         # Its causal model asserts it; others only warn, and are built as described.
         config.is_decoder = description.task == "text-generation"
+    if getattr(config, "languages", None) and hasattr(config, "default_language"):
+        config.default_language = config.default_language or config.languages[0]
+    if description.task == "text-classification" and config.get_text_config().pad_token_id is None:
+        # Decoders find the last word of a row by its padding, and refuse batches without.
+        config.pad_token_id = config.get_text_config().pad_token_id = 0
     if config.is_encoder_decoder:
         # Every published encoder-decoder names them; shifting labels right needs both.
         if getattr(config, "pad_token_id", None) is None:

@@ -171,7 +171,7 @@ def _divisors(width: int) -> str:
     return f"divisors of {width} are {', '.join(map(str, near[:16]))}"
 
 
-def axial_positions(config: PreTrainedConfig) -> int | None:
+def _axial_positions(config: PreTrainedConfig) -> int | None:
     """Positions of a Reformer: in training the sequence has exactly their product (its own rule)."""
     shape = vars(config).get("axial_pos_shape")
     if not vars(config).get("axial_pos_embds") or not isinstance(shape, (list, tuple)):
@@ -179,9 +179,18 @@ def axial_positions(config: PreTrainedConfig) -> int | None:
     return math.prod(shape)
 
 
-def check_axial(config: PreTrainedConfig, workload: Workload) -> Found:
-    """Reformer's training rule."""
-    positions = axial_positions(config)
+def exact_length_problems(config: PreTrainedConfig, workload: Workload, task: str) -> Found:
+    """Models that train on one length only: Reformer with axial positions, Perceiver on text."""
+    if config.model_type == "perceiver" and task == "fill-mask":
+        positions = config.max_position_embeddings
+        if workload.mode == "train" and workload.sequence_length != positions:
+            yield FieldProblem(
+                "/workload/sequence_length",
+                f"{workload.sequence_length} is not max_position_embeddings {positions},"
+                " the length that its decoder always writes",
+                f"use {positions}, or set /model/config/max_position_embeddings",
+            )
+    positions = _axial_positions(config)
     if positions is not None and workload.mode == "train" and workload.sequence_length != positions:
         yield FieldProblem(
             "/workload/sequence_length",

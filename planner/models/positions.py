@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from planner.errors import FieldProblem
-from planner.models.geometry import check_axial, field_name
+from planner.models.geometry import exact_length_problems, field_name
 from planner.request import Workload
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def position_problems(
         yield from _target(config, workload)
         return
     text = config.get_text_config(decoder=True)
-    yield from check_axial(text, workload)
+    yield from exact_length_problems(text, workload, task)
     if config.is_encoder_decoder:
         yield from _source(config, workload)
         yield from _target(config, workload)

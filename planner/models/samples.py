@@ -28,11 +28,16 @@ class Samples:
         """Uniform int64 values from 0 up to `below`, excluded."""
         return torch.randint(max(below, 1), shape, generator=self.generator).to(self.device)
 
-    def ids(self, length: int, *, config: PreTrainedConfig | None = None) -> Tensor:
+    def ids(self, length: int) -> Tensor:
         """[batch, length] token ids of the vocabulary, without special tokens."""
-        allowed = ordinary_tokens(config or self.config)
-        chosen = torch.randint(allowed.numel(), (self.batch, length), generator=self.generator)
-        return allowed[chosen].to(self.device)
+        size = vocabulary_size(self.config)
+        special = sorted(token for token in special_ids(self.config) if token < size)
+        if len(special) >= size:
+            special = []
+        ids = self.integers((self.batch, length), size - len(special))
+        for token in special:  # skip over each, in order
+            ids += ids >= token
+        return ids
 
     def ones(self, *shape: int) -> Tensor:
         """int64 ones, as tokenizers make attention masks."""
@@ -43,27 +48,14 @@ class Samples:
         return torch.randn(shape, dtype=self.dtype, device=self.device)
 
 
-def ordinary_tokens(config: PreTrainedConfig) -> Tensor:
-    """Ids of the vocabulary that no configuration field gives a special meaning."""
-    text = config.get_text_config()
-    size = vocabulary_size(config)
-    ordinary = torch.ones(size, dtype=torch.bool)
-    special = [
-        token for part in {id(p): p for p in (config, text)}.values() for token in special_ids(part)
-    ]
-    ordinary[[token for token in special if 0 <= token < size]] = False
-    if not ordinary.any():
-        ordinary[:] = True
-    return ordinary.nonzero().squeeze(1)
-
-
-def special_ids(config: PreTrainedConfig) -> list[int]:
+def special_ids(config: PreTrainedConfig) -> set[int]:
     """Padding, image and other tokens that are not text, from fields such as `image_token_id`."""
-    found: list[int] = []
-    for name, value in vars(config).items():
-        if name.endswith(("_token_id", "_token_index", "_token_ids")):
-            values = value if isinstance(value, (list, tuple)) else [value]
-            found += [v for v in values if isinstance(v, int) and not isinstance(v, bool)]
+    found: set[int] = set()
+    for part in (config, config.get_text_config()):
+        for name, value in vars(part).items():
+            if name.endswith(("_token_id", "_token_index", "_token_ids")):
+                values = value if isinstance(value, (list, tuple)) else [value]
+                found |= {v for v in values if type(v) is int and v >= 0}
     return found
 
 
