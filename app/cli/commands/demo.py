@@ -25,7 +25,7 @@ REQUEST: dict[str, Any] = {
     },
     "workload": {
         "mode": "train",
-        "batch_size": 2,
+        "batch_size": 1,
         "sequence_length": 128,
         "precision": "fp32",
         "optimizer": {"name": "adamw"},
@@ -66,6 +66,7 @@ def _predict_and_prove(server: Server) -> None:
     out.print(render.prediction(simulation), "")
 
     out.print("[bold]2. Prove[/]: POST /v1/runs, the same step on real tensors")
+    out.print("   Two steps to measure memory, a few more for the time; about a minute ...")
     started = time.monotonic()
     with progress("Running") as on_progress:
         run = server.run(simulation["id"], {}, on_progress)
@@ -79,8 +80,8 @@ def _say_what_next(url: str, keep: bool) -> None:
         out.print(f"The service keeps running; its API is described at {url}/docs. Ctrl-C ends it.")
         return
     out.print(
-        "The demo's service stops now. To keep one running: [bold]headroom serve[/] (in .venv/bin, "
-        "or `make serve`);\nits API is then described at http://127.0.0.1:8000/docs"
+        "This service stops now. To keep one running: [bold].venv/bin/headroom serve[/]\n"
+        "Its API is then described at http://127.0.0.1:8000/docs"
     )
 
 
