@@ -1,0 +1,190 @@
+"""The real jobs, through the real executor: a small GPT-2 and a small Llama."""
+
+import pytest
+import pytest_asyncio
+
+from planner.check import check
+from planner.devices import BUILTIN
+from planner.request import SimulationRequest
+from planner.simulation import simulate as replay
+from planner.step import prepare
+from planner.tape import Tape
+from planner.versions import versions
+from profiler.executor import Executor
+from profiler.limits import Limits
+from profiler.timeline import Timeline
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIMITS = Limits(wall_seconds=120, memory_bytes=2 * 2**30, timing_budget_seconds=20)
+CPU = BUILTIN["cpu"].model_dump(mode="json")
+GPT2 = {
+    "model": {
+        "source": "transformers",
+        "task": "text-generation",
+        "config": {
+            "model_type": "gpt2",
+            "n_layer": 2,
+            "n_embd": 128,
+            "n_head": 4,
+            "vocab_size": 1000,
+            "bos_token_id": 0,
+            "eos_token_id": 0,
+        },
+    },
+    "workload": {"mode": "train", "batch_size": 2, "sequence_length": 64},
+}
+LLAMA = {
+    "model": {
+        "source": "transformers",
+        "task": "text-generation",
+        "config": {
+            "model_type": "llama",
+            "num_hidden_layers": 2,
+            "hidden_size": 128,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "intermediate_size": 256,
+            "vocab_size": 1000,
+        },
+    },
+    "workload": {"mode": "generation", "new_tokens": 4, "batch_size": 2, "sequence_length": 32},
+}
+
+
+def changed(request, **workload):
+    return {**request, "workload": {**request["workload"], **workload}}
+
+
+def storage_bytes(tensors):
+    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in tensors}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def executor(tmp_path_factory):
+    async with Executor(scratch=tmp_path_factory.mktemp("executor")) as started:
+        await started.ready()
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ran(executor):
+    outcome = await executor.run(GPT2, CPU, limits=LIMITS)
+    assert outcome.status == "succeeded", outcome
+    return outcome
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def simulated(executor):
+    outcome = await executor.simulate(GPT2, CPU, limits=LIMITS)
+    assert outcome.status == "succeeded", outcome
+    return outcome
+
+
+class TestRun:
+    async def test_what_is_measured_at_the_borders_is_what_must_live_there(self, ran):
+        """Counted from the tensors themselves, without profiler or tracer."""
+        job = prepare(check(SimulationRequest.model_validate(GPT2)), "cpu")
+        parameters = storage_bytes(job.model.parameters())
+        built = storage_bytes([*job.model.parameters(), *job.model.buffers(), *job.inputs.values()])
+        step_counters = 4 * len(list(job.model.parameters()))
+        measured = ran.result["measured"]
+        ends = {phase["name"]: phase["end_bytes"] for phase in measured["phases"]}
+        assert measured["start_bytes"] == built
+        assert ends["step0.backward"] == built + parameters
+        assert ends["step0.optimizer_step"] == built + 3 * parameters + step_counters
+        assert ends["step0.zero_grad"] == built + 2 * parameters + step_counters
+        assert ends["step1.zero_grad"] == ends["step0.zero_grad"], "nothing grows from step to step"
+
+    async def test_the_peak_is_the_highest_of_the_phases(self, ran):
+        measured = ran.result["measured"]
+        peaks = {phase["name"]: phase["peak_bytes"] for phase in measured["phases"]}
+        assert measured["peak_bytes"] == max(peaks.values()) == peaks[measured["peak_phase"]]
+        assert len(measured["step_seconds_samples"]) >= 3
+        assert measured["step_seconds"] > 0
+
+    async def test_the_timeline_has_the_same_peak(self, ran):
+        timeline = Timeline.from_bytes(ran.artifacts["timeline"])
+        phases = {name: (start, end) for name, start, end in timeline.phases}
+        start, end = phases["step1.backward"]
+        inside = (timeline.time_ns >= start) & (timeline.time_ns <= end)
+        assert timeline.live_bytes[inside].max() == ran.result["measured"]["peak_bytes"]
+
+    async def test_the_environment_is_told(self, ran):
+        environment = ran.result["environment"]
+        assert environment["versions"] == versions()
+        assert environment["threads"] >= 1
+        assert environment["device"]["kind"] == "cpu"
+
+    async def test_generation_has_a_prefill_and_a_decode(self, executor):
+        outcome = await executor.run(LLAMA, CPU, limits=LIMITS)
+        assert outcome.status == "succeeded", outcome
+        phases = [phase["name"] for phase in outcome.result["measured"]["phases"]]
+        assert phases == ["step0.prefill", "step0.decode"]
+
+    async def test_live_bytes_over_the_limit_are_out_of_memory(self, executor, ran):
+        peak = ran.result["measured"]["peak_bytes"]
+        limits = Limits(wall_seconds=120, memory_bytes=peak - 1, timing_budget_seconds=0)
+        outcome = await executor.run(GPT2, CPU, limits=limits)
+        assert outcome.status == "out_of_memory"
+        assert outcome.problem["phase"] == "step1.backward"
+        assert outcome.problem["peak_bytes"] == peak
+        limits = Limits(wall_seconds=120, memory_bytes=peak, timing_budget_seconds=0)
+        assert (await executor.run(GPT2, CPU, limits=limits)).status == "succeeded"
+
+    async def test_a_workload_far_over_the_limit_never_gets_the_memory(self, executor):
+        limits = Limits(wall_seconds=120, memory_bytes=64 * 2**20)
+        outcome = await executor.run(changed(GPT2, batch_size=4096), CPU, limits=limits)
+        assert outcome.status == "out_of_memory"
+        assert outcome.problem["phase"] == "step0.forward"
+        assert outcome.exit.peak_rss_bytes < 2**31
+
+    async def test_no_time_for_timing_is_said(self, executor):
+        limits = Limits(wall_seconds=120, memory_bytes=2**30, timing_budget_seconds=0)
+        outcome = await executor.run(GPT2, CPU, limits=limits)
+        assert outcome.result["measured"]["step_seconds"] is None
+        assert "0 samples" in outcome.result["measured"]["notes"][0]
+
+
+class TestSimulate:
+    async def test_the_tape_gives_the_prediction_again(self, simulated):
+        tape = Tape.load(simulated.artifacts["tape"])
+        assert replay(tape).model_dump(mode="json") == simulated.result["prediction"]
+        assert simulated.result["versions"] == versions()
+
+    async def test_predicted_and_measured_agree(self, simulated, ran):
+        predicted = simulated.result["prediction"]
+        measured = ran.result["measured"]
+        assert predicted["peak_phase"] == measured["peak_phase"]
+        assert predicted["peak_bytes"] == pytest.approx(measured["peak_bytes"], rel=0.001)
+        assert [p["name"] for p in predicted["phases"]] == [p["name"] for p in measured["phases"]]
+
+    async def test_phases_stream(self, executor):
+        heard = []
+        await executor.simulate(GPT2, CPU, limits=LIMITS, on_progress=heard.append)
+        phases = [message["phase"] for message in heard]
+        assert "step1.backward" in phases
+        assert phases[-1] == "simulate"
+
+
+class TestNothingIsTrusted:
+    @pytest.mark.parametrize("kind", ["run", "simulate"])
+    @pytest.mark.parametrize(
+        ("request_body", "pointer"),
+        [
+            (changed(GPT2, mode="trian"), "/workload/mode"),
+            (changed(GPT2, batch_size=-1), "/workload/batch_size"),
+            ({"workload": {}}, "/model"),
+            ({**GPT2, "surprise": 1}, "/surprise"),
+        ],
+    )
+    async def test_a_stored_request_is_validated_again(self, executor, kind, request_body, pointer):
+        outcome = await getattr(executor, kind)(request_body, CPU, limits=LIMITS)
+        assert outcome.status == "failed"
+        assert outcome.problem["type"] == "invalid-request"
+        assert pointer in [error["pointer"] for error in outcome.problem["errors"]]
+
+    async def test_so_is_the_device(self, executor):
+        outcome = await executor.run(GPT2, {**CPU, "kind": "abacus"}, limits=LIMITS)
+        assert outcome.problem["type"] == "invalid-request"
