@@ -12,7 +12,16 @@ import alembic.command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    Table,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -112,7 +121,9 @@ def insert_or_ignore(
     """An INSERT that does nothing where a unique key is taken; look at the row count."""
     dialect = session.get_bind().dialect.name
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return cast(Executable, insert(table).values(values).on_conflict_do_nothing())
+    # On the table and with the option, or psycopg's row count of an INSERT is not kept.
+    statement = insert(cast(Table, table.__table__)).values(values).on_conflict_do_nothing()
+    return cast(Executable, statement.execution_options(preserve_rowcount=True))
 
 
 async def row_count(session: AsyncSession, statement: Executable) -> int:

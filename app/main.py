@@ -21,6 +21,7 @@ from app.events import endpoints as events
 from app.health import endpoints as health
 from app.health import metrics
 from app.kit import problems
+from app.kit.body_limit import BodyLimit
 from app.kit.schema import known_fields
 from app.runs import endpoints as runs
 from app.runs.schemas import RunCreate
@@ -70,7 +71,6 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
         version=_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
@@ -87,6 +87,7 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
         app.include_router(router)
     problems.install(app, known_fields(SimulationRequest, RunCreate, DeviceProfile))
     metrics.install(app)
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(CorrelationIdMiddleware)
     _complete_openapi(app)
     return app

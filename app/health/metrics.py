@@ -48,7 +48,7 @@ async def _collect(context: Context, registry: CollectorRegistry) -> None:
     async with context.database.read() as session:
         for table in (Simulation, Run):
             counts = select(table.status, func.count()).group_by(table.status)
-            found = dict((await session.execute(counts)).tuples().all())
+            found: dict[str, int] = {row[0]: row[1] for row in await session.execute(counts)}
             for status in JobStatus:
                 if table is Run or status is not JobStatus.OUT_OF_MEMORY:
                     jobs.labels(table.kind, str(status)).set(found.get(status, 0))

@@ -28,7 +28,7 @@ _STATUS: dict[type[HeadroomError], int] = {
     Conflict: 409,
     NotReady: 503,
 }
-_HTTP: dict[int, tuple[str, str]] = {
+HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("bad-request", "The request cannot be read"),
     404: ("not-found", "There is no such resource"),
     405: ("method-not-allowed", "The resource does not know this method"),
@@ -103,7 +103,7 @@ def install(app: FastAPI, known_fields: Sequence[str]) -> None:
         return response(error.problem(), status, headers)
 
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kind, title = _HTTP.get(error.status_code, ("http-error", "The request failed"))
+        kind, title = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request failed"))
         problem = {"type": kind, "title": title, "detail": _http_detail(error, request)}
         return response(problem, error.status_code, error.headers)
 
@@ -146,11 +146,11 @@ def _invalid(
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         reason = found[0].get("ctx", {}).get("error") or found[0]["msg"]
-        title = _HTTP[400][1]
+        title = HTTP_PROBLEMS[400][1]
         problem = {"type": "malformed-json", "title": title, "detail": f"not valid JSON: {reason}"}
         return response(problem, 400)
     if isinstance(error.body, bytes):
-        kind, title = _HTTP[415]
+        kind, title = HTTP_PROBLEMS[415]
         detail = "send the body as JSON, with the header Content-Type: application/json"
         return response({"type": kind, "title": title, "detail": detail}, 415)
     errors = [_entry(each, error.body, known_fields) for each in found]

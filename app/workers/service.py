@@ -53,7 +53,7 @@ async def choose_queue(session: AsyncSession, settings: Settings, wanted: dict[s
             f"leave labels out, or use those of a worker: {_known(workers)}",
         )
     load = select(Run.queue, func.count()).where(Run.status.in_(UNFINISHED)).group_by(Run.queue)
-    waiting = dict((await session.execute(load)).tuples().all())
+    waiting: dict[str, int] = {row[0]: row[1] for row in await session.execute(load)}
     return min(sorted(queues), key=lambda queue: waiting.get(queue, 0))
 
 

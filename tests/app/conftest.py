@@ -87,9 +87,7 @@ def make_settings(request, tmp_path: Path, kind: str) -> Settings:
 
 
 def execute(url: str, statement: str) -> None:
-    engine = sqlalchemy.create_engine(
-        Settings(database_url=url).url, isolation_level="AUTOCOMMIT"
-    )
+    engine = sqlalchemy.create_engine(Settings(database_url=url).url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-
 def binaries() -> Path | None:
     """The folder of `pg_ctl` and `initdb`: the newest of Debian's, or that on the PATH."""
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
