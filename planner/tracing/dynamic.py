@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+from torch._meta_registrations import _create_grouped_mm_output_tensor
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
 
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
 
 aten = torch.ops.aten
+
+MAX_KNOWN = 1 << 22  # elements of an index tensor that is made of real numbers
 
 DYNAMIC: dict[OpOverload, Callable[..., Any]] = {}
 
@@ -34,3 +40,68 @@ def _scalar(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) 
     if tensor.dtype == torch.bool:
         return False
     return 0.0 if tensor.dtype.is_floating_point else 0
+
+
+@_rule(aten._grouped_mm.default)
+def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """torch's shape rule for this op insists on bf16; the kernels take fp32 and fp16 too."""
+    left, right, *rest = args
+    given = dict(zip(("offs", "bias", "out_dtype"), rest, strict=False)) | kwargs
+    with execution.mode:
+        return _create_grouped_mm_output_tensor(
+            left, right, given.get("offs"), given.get("out_dtype")
+        )
+
+
+@_rule(aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
+def _index(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Known masks select known rows: their positions are looked up as the kernel does."""
+    indices = [position for index in args[1] for position in _positions(index)]
+    return _fake(execution, func, (args[0], indices, *args[2:]), kwargs)
+
+
+def _positions(index: Tensor | None) -> tuple[Tensor | None, ...]:
+    known_mask = (
+        index is not None
+        and not isinstance(index, FakeTensor)
+        and index.dtype in (torch.bool, torch.uint8)
+    )
+    return index.nonzero().unbind(1) if known_mask else (index,)
+
+
+@_rule(aten.topk.default)
+def _topk(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Which experts a router chooses is not known; they are taken in turn, each equally often.
+
+    The choice is made of real integers, so that code which counts tokens per expert sees numbers.
+    """
+    values, indices = _fake(execution, func, args, kwargs)
+    options = dict(zip(("input", "k", "dim"), args, strict=False)) | kwargs
+    dim = options.get("dim", -1)
+    if indices.dim() == 0 or indices.numel() > MAX_KNOWN:
+        return values, indices
+    return values, _in_turn(tuple(indices.shape), dim, args[0].shape[dim])
+
+
+@_rule(aten.argmax.default, aten.argmin.default)
+def _extreme(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Where a maximum is: some valid position, known as an integer."""
+    result = _fake(execution, func, args, kwargs)
+    options = dict(zip(("input", "dim"), args, strict=False)) | kwargs
+    dim = options.get("dim")
+    count = args[0].numel() if dim is None else args[0].shape[dim]
+    if result.numel() > MAX_KNOWN:
+        return result
+    return (torch.arange(result.numel()) % max(count, 1)).reshape(result.shape)
+
+
+def _in_turn(shape: tuple[int, ...], dim: int, choices: int) -> Tensor:
+    """Indices below `choices`, distinct along `dim`, every choice equally often."""
+    last = torch.arange(math.prod(shape)) % max(choices, 1)
+    chosen = shape[dim]
+    others = [size for axis, size in enumerate(shape) if axis != dim % len(shape)]
+    return last.reshape(*others, chosen).movedim(-1, dim).contiguous()
+
+
+def _fake(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    return execution.mode.dispatch(func, (FakeTensor,), args, kwargs)

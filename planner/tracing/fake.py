@@ -15,6 +15,7 @@ from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from planner.tracing.dynamic import DYNAMIC
+from planner.tracing.kernels import KERNELS
 
 REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
 REAL_FLOATS = 1 << 10  # elements; constants such as drop-path rates, read while a model is built
@@ -40,10 +41,14 @@ class FakeExecution:
             if inputs:
                 return self._from_real(func, types, args, kwargs)
             return self._factory(func, types, args, kwargs)
-        dynamic = DYNAMIC.get(func)
-        if dynamic is not None:
-            return dynamic(self, func, args, kwargs)
+        rule = DYNAMIC.get(func) or KERNELS.get(func)
+        if rule is not None:
+            return rule(self, func, args, kwargs)
         return self.mode.dispatch(func, types, args, kwargs)
+
+    def meta(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        """The op's result according to torch's own meta kernels."""
+        return self.mode.dispatch(func, (FakeTensor,), args, kwargs)
 
     def _factory(self, func: OpOverload, types: Any, args: Any, kwargs: Any) -> Any:
         result = self.mode.dispatch(func, types, args, kwargs)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+from torch._prims_common import is_non_overlapping_and_dense_or_false
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from planner.tape import Category
@@ -17,6 +18,7 @@ from planner.tracing.recorder import Recorder
 from planner.tracing.scratch import scratch_bytes
 
 _DEVICE = torch.ops.prim.device.default
+_ADD = torch.ops.aten.add.Tensor
 
 
 class TracingMode(TorchDispatchMode):
@@ -74,6 +76,18 @@ class TracingMode(TorchDispatchMode):
             recompute=recompute,
             scratch_bytes=scratch_bytes(func, args, kwargs, result),
         )
+        if func is _ADD and self.in_backward and not recompute:
+            self._accumulate(inputs)
+
+    def _accumulate(self, inputs: list[Tensor]) -> None:
+        """The autograd engine adds a second gradient of a tensor in place when nothing else holds the first.
+
+        It never does so while a dispatch mode is active, so the fake step shows an out-of-place sum instead
+        (torch/csrc/autograd/input_buffer.cpp: `accumulate`, `can_accumulate_inplace`).
+        """
+        old = inputs[0]
+        if len(inputs) == 2 and is_non_overlapping_and_dense_or_false(old):
+            self.recorder.may_reuse(old)
 
     def _follow_recompute(self) -> bool:
         """Backward runs without grad mode; only a checkpoint's recomputation turns it on.

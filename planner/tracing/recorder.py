@@ -45,7 +45,7 @@ class Recorder:
         self.storage_op, self.storage_name = array("i"), array("i")
         self._live: dict[int, _StorageRef] = {}
         self._newest: dict[int, int] = {}  # storage -> its newest tensor
-        self._dead: set[int] = set()
+        self._reuse: tuple[int, int, int] | None = None
 
     # ------------------------------------------------------------------ storages and tensors
 
@@ -132,6 +132,43 @@ class Recorder:
             ):
                 self.storage_category[storage] = category
 
+    def may_reuse(self, first_input: Tensor) -> None:
+        """Say that the op recorded last would, on real tensors, write into its first input if nothing else held it.
+
+        Whether something does shows when the input dies, or not, before the next op.
+        """
+        output = self.op_outputs[-1]
+        new = self.tensor_storage[output]
+        old = self.tensor_storage[self._identity(first_input)]
+        if new != old and new == len(self.storage_bytes) - 1:
+            self._reuse = (old, new, output)
+
+    def _settle_reuse(self) -> None:
+        if self._reuse is None:
+            return
+        old, new, output = self._reuse
+        self._reuse = None
+        first = self.op_event[-1]
+        since = self.events[first:].tolist()
+        if ~old not in since or self.storage_bytes[old] != self.storage_bytes[new]:
+            return
+        # The new storage never was: the old one lives on in its place.
+        del self.events[first:]
+        self.events.extend(
+            (old if event >= 0 else ~old) if event in (new, ~new) else event
+            for event in since
+            if event not in (new, ~old)
+        )
+        for column in (
+            self.storage_bytes, self.storage_category, self.storage_op, self.storage_name
+        ):  # fmt: skip
+            column.pop()
+        self.tensor_storage[output] = old
+        self._newest[old] = self._newest.pop(new)
+        for ref in self._live.values():
+            if ref.storage == new:
+                ref.storage = old
+
     # ------------------------------------------------------------------ ops and phases
 
     def module_id(self, path: str) -> int:
@@ -142,6 +179,7 @@ class Recorder:
         self.phase_events.append([len(self.events), len(self.events)])
 
     def end_phase(self) -> None:
+        self._settle_reuse()
         self.phase_events[-1][1] = len(self.events)
 
     def record(
@@ -160,6 +198,7 @@ class Recorder:
         Raises:
             LimitExceeded: the tape holds `max_ops` ops already.
         """
+        self._settle_reuse()
         op = len(self.op_name)
         if op >= self.max_ops:
             raise LimitExceeded(f"the workload takes more than {self.max_ops} ops")
