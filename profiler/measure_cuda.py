@@ -38,6 +38,7 @@ def measure(
     """
     driver = DriverBytes()
     torch.cuda.init()  # type: ignore[no-untyped-call]
+    driver.attach()
     torch.cuda.reset_peak_memory_stats()
     torch.cuda.memory._record_memory_history(
         enabled="all", context=None, stacks="python", max_entries=_MAX_HISTORY
@@ -64,27 +65,36 @@ def measure(
 
 
 class DriverBytes:
-    """Device memory as the driver shows it: context, libraries and the allocator's segments."""
+    """Device memory as the driver shows it: context, libraries and the allocator's segments.
+
+    Make it before anything touches CUDA: the context itself takes hundreds of megabytes.
+    """
 
     def __init__(self) -> None:
-        free, self._total = torch.cuda.mem_get_info()
-        self._used_before = self._total - free
-        self._uuid = f"GPU-{torch.cuda.get_device_properties().uuid}"
+        self._used_before = nvml.used_bytes()
+        self._uuid = ""
         self.notes: list[str] = []
 
-    def now(self) -> int:
-        """Bytes of this process; where the driver does not tell, what the device gained since."""
+    def attach(self) -> None:
+        """CUDA is initialised: from now on the current device is known."""
+        self._uuid = f"GPU-{torch.cuda.get_device_properties().uuid}"
+
+    def now(self) -> int | None:
+        """Bytes of this process; where they are not told, what the whole card gained; else None."""
         mine = nvml.process_bytes(self._uuid, os.getpid())
-        if mine is not None:
+        # In a container the driver may know a stranger by our process id.
+        if mine is not None and mine >= torch.cuda.memory_reserved():
             return mine
-        note = (
-            "device_bytes is what the whole device gained during the run: the driver does not tell "
-            "this process's own share"
-        )
+        used = nvml.used_bytes()
+        if self._uuid not in used or self._uuid not in self._used_before:
+            self._note("device_bytes is unknown: the driver's library (NVML) does not answer")
+            return None
+        self._note("device_bytes is what the whole card gained: this process's share is not told")
+        return used[self._uuid] - self._used_before[self._uuid]
+
+    def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
-        free, _ = torch.cuda.mem_get_info()
-        return self._total - free - self._used_before
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ class AllocatorPhases:
         self._driver = driver
         self._phases: list[MeasuredPhase] = []
         self._between: list[_Peaks] = []
-        self._device_bytes = 0
+        self._device_bytes: int | None = None
         self._start_bytes = 0
         self.spans: list[tuple[str, int, int]] = []
 
@@ -134,7 +144,8 @@ class AllocatorPhases:
                 requested_bytes=peaks.requested,
             )
         )
-        self._device_bytes = max(self._device_bytes, self._driver.now())
+        if (shown := self._driver.now()) is not None:
+            self._device_bytes = max(self._device_bytes or 0, shown)
         name, start, _ = self.spans[-1]
         self.spans[-1] = (name, start, time.time_ns())
 

@@ -48,6 +48,20 @@ def process_bytes(uuid: str, pid: int) -> int | None:
         return None
 
 
+def used_bytes() -> dict[str, int]:
+    """Memory in use on each card, by its UUID, whoever uses it; empty where there is no driver."""
+    with _session() as available:
+        if not available:
+            return {}
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return {
+            _text(pynvml.nvmlDeviceGetUUID(handle)): int(
+                pynvml.nvmlDeviceGetMemoryInfo(handle).used
+            )
+            for handle in handles
+        }
+
+
 @contextmanager
 def _session() -> Iterator[bool]:
     try:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from profiler import measure_cuda, nvml
-from profiler.measure_cuda import AllocatorPhases, to_timeline
+from profiler.measure_cuda import AllocatorPhases, DriverBytes, to_timeline
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="NOT CHECKED: no CUDA device here; run on a GPU host"
@@ -110,12 +110,40 @@ def test_an_empty_history():
     assert to_timeline([], []).live_bytes.tolist() == []
 
 
+class TestDriverBytes:
+    @pytest.fixture
+    def driver(self, monkeypatch):
+        monkeypatch.setattr(nvml, "used_bytes", lambda: {"GPU-1": 1000})
+        monkeypatch.setattr(nvml, "process_bytes", lambda uuid, pid: None)
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 200)
+        driver = DriverBytes()
+        driver._uuid = "GPU-1"
+        return driver
+
+    def test_the_process_is_known_to_the_driver(self, driver, monkeypatch):
+        monkeypatch.setattr(nvml, "process_bytes", lambda uuid, pid: 300)
+        assert (driver.now(), driver.notes) == (300, [])
+
+    def test_a_stranger_has_our_process_id(self, driver, monkeypatch):
+        monkeypatch.setattr(nvml, "process_bytes", lambda uuid, pid: 100)
+        monkeypatch.setattr(nvml, "used_bytes", lambda: {"GPU-1": 1500})
+        assert driver.now() == 500
+        assert "whole card" in driver.notes[0]
+
+    def test_nobody_answers(self, driver, monkeypatch):
+        monkeypatch.setattr(nvml, "used_bytes", dict)
+        assert driver.now() is None
+        assert driver.now() is None
+        assert len(driver.notes) == 1
+
+
 def test_without_a_driver_there_are_no_cards(monkeypatch):
     def refuse():
         raise nvml.pynvml.NVMLError(nvml.pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(nvml.pynvml, "nvmlInit", refuse)
     assert nvml.gpus() == []
+    assert nvml.used_bytes() == {}
     assert nvml.process_bytes("GPU-1", 1) is None
 
 
