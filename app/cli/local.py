@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from app.cli.errors import CliError, usage_error
 from app.cli.server import OnProgress, Resource
 from app.jobs.comparison import compare_phases, predicted, relative_error
+from app.kit.pointers import describe
+from app.kit.schema import known_fields
 from planner.check import check
 from planner.devices import BUILTIN
 from planner.errors import FieldProblem, InvalidRequest
@@ -20,6 +22,7 @@ from profiler.limits import Limits
 from profiler.outcome import Outcome
 
 _LIMITS = Limits(wall_seconds=1800.0)
+_FIELDS = known_fields(SimulationRequest)
 
 Job = Callable[..., Coroutine[Any, Any, Outcome]]
 
@@ -100,14 +103,9 @@ def _parse(body: Resource) -> SimulationRequest:
     try:
         return SimulationRequest.model_validate(body)
     except ValidationError as error:
-        raise InvalidRequest([_field_problem(found) for found in error.errors()]) from None
-
-
-def _field_problem(found: Any) -> FieldProblem:
-    # Pydantic puts the chosen member of a union, such as `transformers`, into the location.
-    parts = [str(part) for part in found["loc"] if part not in ("transformers", "preset")]
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
-    return FieldProblem(pointer, found["msg"].removeprefix("Value error, "))
+        raise InvalidRequest(
+            [FieldProblem(**describe(found, body, _FIELDS)) for found in error.errors()]
+        ) from None
 
 
 def _resource(outcome: Outcome, request: Resource) -> Resource:

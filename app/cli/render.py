@@ -141,7 +141,8 @@ def problem(console: Console, found: dict[str, Any]) -> None:
     console.print(Text.assemble(("Error: ", "bold red"), str(title)))
     errors = found.get("errors")
     for error in errors if isinstance(errors, list) else []:
-        console.print(Text(f"  {error.get('pointer', '')}: {error.get('detail', '')}"))
+        where = error.get("pointer") or error.get("parameter") or "the request"
+        console.print(Text(f"  {where}: {error.get('detail', '')}"))
         if error.get("remedy"):
             console.print(Text(f"    {error['remedy']}", style="dim"))
     detail = found.get("detail")
