@@ -255,9 +255,11 @@ async def _end(warm: WarmClient, job: str, observed: Observed) -> Exit | None:
     try:
         if observed.last is not None or observed.closed:
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(warm.exited(job), _END_SECONDS)
+                async with asyncio.timeout(_END_SECONDS):
+                    return await warm.exited(job)
         warm.kill(job)
-        return await asyncio.wait_for(warm.exited(job), _END_SECONDS)
+        async with asyncio.timeout(_END_SECONDS):
+            return await warm.exited(job)
     except TimeoutError:
         # The warm process does not answer: its own death takes the child along.
         await warm.stop()

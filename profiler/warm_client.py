@@ -85,7 +85,9 @@ class WarmClient:
             WorkerCrashed: it ended, or took too long.
         """
         try:
-            return await asyncio.wait_for(asyncio.shield(self._ready), START_SECONDS)
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes as it ends.
+            async with asyncio.timeout(START_SECONDS):
+                return await asyncio.shield(self._ready)
         except TimeoutError:
             await self.stop()
             raise WorkerCrashed(

@@ -247,6 +247,31 @@ class TestEnds:
         assert not alive(heard["pid"])
         assert (await executor.execute("echo", {}, limits=QUICK)).status == "succeeded"
 
+    @pytest.mark.parametrize("delay", [0, 0.001, 0.003, 0.01, 0.03])
+    async def test_a_cancellation_at_any_moment_of_the_start_counts(self, executor, delay):
+        tasks = [
+            asyncio.create_task(executor.execute("stubborn", {}, limits=QUICK)) for _ in range(3)
+        ]
+        await asyncio.sleep(delay)
+        for task in tasks:
+            task.cancel()
+        async with asyncio.timeout(10):
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(end) for end in ended] == [asyncio.CancelledError] * 3
+        warm = psutil.Process((await executor.execute("facts", {}, limits=QUICK)).result["parent"])
+        assert [child for child in warm.children() if alive(child.pid)] == []
+        assert list(executor._scratch.iterdir()) == []
+
+    async def test_many_jobs_leave_no_descriptor_open(self, executor):
+        await executor.execute("echo", {}, limits=QUICK)
+        before = psutil.Process().num_fds()
+        outcomes = await asyncio.gather(
+            *(executor.execute("echo", {}, limits=QUICK) for _ in range(20))
+        )
+        assert {outcome.status for outcome in outcomes} == {"succeeded"}
+        await asyncio.sleep(0)
+        assert psutil.Process().num_fds() == before
+
     async def test_what_the_child_started_dies_with_it(self, executor):
         task, heard = await started(executor, "sleep_with_grandchild")
         task.cancel()
