@@ -95,6 +95,24 @@ def _extreme(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any)
     return (torch.arange(result.numel()) % max(count, 1)).reshape(result.shape)
 
 
+@_rule(aten.all.default, aten.all.dim, aten.all.dims)
+def _all(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Code asks this of data to be sure that it is valid: it is."""
+    return _known(_fake(execution, func, args, kwargs), True)
+
+
+@_rule(aten.any.default, aten.any.dim, aten.any.dims, aten.isnan.default, aten.isinf.default)
+def _any(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Code asks this of data to find what is wrong with it: nothing is."""
+    return _known(_fake(execution, func, args, kwargs), False)
+
+
+def _known(fake: Tensor, value: bool) -> Tensor:
+    if fake.numel() > MAX_KNOWN or fake.dtype != torch.bool:
+        return fake
+    return torch.full(fake.shape, value, dtype=torch.bool)
+
+
 def _in_turn(shape: tuple[int, ...], dim: int, choices: int) -> Tensor:
     """Indices below `choices`, distinct along `dim`, every choice equally often."""
     last = torch.arange(math.prod(shape)) % max(choices, 1)
