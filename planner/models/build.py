@@ -11,6 +11,7 @@ from torch import nn
 from planner.errors import InvalidRequest, ModelBuildFailed
 from planner.models import initialization
 from planner.models.config import make_config
+from planner.models.lora import add_lora
 from planner.models.tasks import class_names
 from planner.request import Strategy, TransformersModel, Workload
 
@@ -35,21 +36,25 @@ def build_model(
 ) -> nn.Module:
     """Build the model of a description, ready for the workload's mode.
 
-    Under an active `FakeTensorMode` no weight is initialised; otherwise weights are real and finite.
+    Under an active `FakeTensorMode` no weight is initialised; otherwise they are real and finite.
 
     Raises:
         InvalidRequest: the description contradicts itself or the model lacks what it asks for.
         ModelBuildFailed: the library's own class refuses the configuration.
     """
     config = make_config(description, workload) if config is None else config
-    model = _instantiate(description, workload, config, torch.device(device))
-    training = workload.mode == "train"
-    model.train(training)
+    fake = torch._guards.detect_fake_mode() is not None or torch.device(device).type == "meta"
+    library_model = _instantiate(description, workload, config, torch.device(device), fake)
     _set_use_cache(config, workload.mode == "generation")
+    training = workload.mode == "train"
     if training and strategy is not None and strategy.checkpointing == "full":
-        _enable_checkpointing(model, with_lora=description.lora is not None)
+        _enable_checkpointing(library_model, with_lora=description.lora is not None)
+    model: nn.Module = library_model
+    if description.lora is not None:
+        with torch.device(device):
+            model = add_lora(model, description.lora, fake=fake)
     freeze(model, description.freeze)
-    return model
+    return model.train(training)
 
 
 def _instantiate(
@@ -57,6 +62,7 @@ def _instantiate(
     workload: Workload,
     config: PreTrainedConfig,
     device: torch.device,
+    fake: bool,
 ) -> PreTrainedModel:
     import transformers
 
@@ -67,7 +73,6 @@ def _instantiate(
         options["attn_implementation"] = description.attention
     if description.experts is not None:
         options["experts_implementation"] = description.experts
-    fake = torch._guards.detect_fake_mode() is not None or device.type == "meta"
     initialise = initialization.skipped() if fake else initialization.cheap()
     try:
         with initialise, torch.device(device):
@@ -90,9 +95,9 @@ def _enable_checkpointing(model: PreTrainedModel, with_lora: bool) -> None:
             f"{type(model).__name__} does not support gradient checkpointing",
             'use "none"',
         )
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.activation_checkpointing_enable({"use_reentrant": False})
     if with_lora:
-        # Frozen embeddings would leave the checkpointed units without an input that needs gradients.
+        # Frozen embeddings leave the checkpointed units without an input that needs gradients.
         model.enable_input_require_grads()
 
 
