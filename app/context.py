@@ -23,6 +23,9 @@ class Context:
     database: Database
     engine: EngineClient
     check: Callable[[SimulationRequest], SimulationRequest]
+    warm: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the model library's configurations are imported. Two threads that import them at
+    the same time see them half-made, so everything that needs them waits for this."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is told to end: long answers finish early."""
     computing: asyncio.Semaphore = field(init=False)

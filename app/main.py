@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database, engine = Database(settings.url), EngineClient(settings.url)
         app.state.context = Context(settings, database, engine, check)
-        warming = asyncio.create_task(_warm_up(check))
+        warming = asyncio.create_task(_warm_up(app.state.context))
         try:
             yield
         finally:
@@ -93,13 +93,14 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
     return app
 
 
-async def _warm_up(check: Check) -> None:
+async def _warm_up(context: Context) -> None:
     """The first check imports the model library's configurations, which takes seconds."""
     example = {"model": {"source": "transformers", "config": {"model_type": "gpt2"}}}
     try:
-        await asyncio.to_thread(check, SimulationRequest.model_validate(example))
+        await asyncio.to_thread(context.check, SimulationRequest.model_validate(example))
     except Exception:
         _log.exception("the check of requests does not work")
+    context.warm.set()
 
 
 def _version() -> str:

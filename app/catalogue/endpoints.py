@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from app.context import ContextDep
 from app.jobs.schemas import problems
 from planner import catalogue
 
@@ -30,8 +31,9 @@ class TechniqueList(BaseModel):
 
 
 @router.get("/models", operation_id="listModels", responses=problems())
-async def models() -> ModelCatalogue:
+async def models(context: ContextDep) -> ModelCatalogue:
     """Presets, tasks, and the model types of each task."""
+    await context.warm.wait()
     return await asyncio.to_thread(_models)
 
 

@@ -48,6 +48,8 @@ async def readiness(context: ContextDep) -> Readiness:
         raise NotReady("the database does not answer") from error
     if not migrated:
         raise NotReady("the database has not the schema of this version; run `headroom db upgrade`")
+    if not context.warm.is_set():
+        raise NotReady("the service is starting")
     async with context.database.read() as session:
         workers = await all_workers(session)
     online = sum(state_of(worker, context.settings) == ONLINE for worker in workers)

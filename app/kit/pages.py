@@ -24,7 +24,9 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(20, ge=1, le=200, description="most items of the page")
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before")
+    cursor: str | None = Field(
+        None, min_length=1, max_length=200, description="`next_cursor` of the page before"
+    )
 
     def after_id(self) -> str | None:
         """The id that the page starts after.

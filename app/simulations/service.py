@@ -33,6 +33,7 @@ async def submit(
         InvalidRequest: names the fields that are wrong; nothing is stored.
         IdempotencyKeyReused: the key was given with another body before.
     """
+    await context.warm.wait()
     checked = await asyncio.to_thread(context.check, request)
     digest = content_hash(checked, versions())
     async with context.database.read() as session:

@@ -144,6 +144,7 @@ class TestIdempotencyKey:
         assert client.post(URL, json=body(), headers=headers).json()["id"] != first
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 class TestBadInput:
     @pytest.mark.parametrize(
         ("content", "status", "kind"),

@@ -19,6 +19,10 @@ from tests.app.fakes import body
 URL = "/v1/simulations"
 
 
+on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""For what does not depend on the database: it takes seconds."""
+
+
 def post(client, *arguments, **config) -> str:
     return client.post(URL, json=body(*arguments, **config)).json()["id"]
 
@@ -44,7 +48,7 @@ async def test_a_rolled_back_transaction_leaves_neither_row_nor_job(engine, data
     class Undo(Exception):
         pass
 
-    with pytest.raises(Undo):
+    with pytest.raises(Undo):  # noqa: PT012
         async with database.write() as session:
             await engine.enqueue(session, "sim_x", SIMULATIONS)
             raise Undo
@@ -121,6 +125,7 @@ async def test_cancelling_a_running_job_stops_it_within_seconds(
     wait_for(client, f"{URL}/{post(client)}", "succeeded")
 
 
+@on_sqlite
 async def test_a_killed_worker_finishes_its_job_after_a_restart(client, database, start_worker):
     worker = start_worker("--id", "w")
     job_id = post(client, "sleep", seconds=2)
@@ -143,6 +148,7 @@ async def test_another_worker_takes_the_jobs_of_a_killed_one(client, database, s
     assert workers == {"dies": "dead", "lives": "online"}
 
 
+@on_sqlite
 async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, start_worker):
     worker = start_worker("--id", "frozen")
     job_id = post(client, "sleep", seconds=3)
@@ -157,6 +163,7 @@ async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, star
     assert await attempts(database, job_id) == ["lost", "finished"]
 
 
+@on_sqlite
 async def test_a_job_that_kills_its_workers_fails_for_good(client, database, start_worker):
     job_id = post(client, "die")
     for _ in range(3):
@@ -169,6 +176,7 @@ async def test_a_job_that_kills_its_workers_fails_for_good(client, database, sta
     assert await attempts(database, job_id) == ["lost"] * 3
 
 
+@on_sqlite
 async def test_a_stopped_worker_hands_its_job_back_at_once(client, database, start_worker):
     worker = start_worker("--id", "stops")
     job_id = post(client, "sleep", seconds=2)
@@ -181,6 +189,7 @@ async def test_a_stopped_worker_hands_its_job_back_at_once(client, database, sta
     assert await attempts(database, job_id) == ["interrupted", "finished"]
 
 
+@on_sqlite
 async def test_a_worker_ends_after_its_service_but_finishes_its_job(
     client, settings, start_worker, tmp_path
 ):
@@ -214,6 +223,7 @@ async def test_what_the_engine_gave_up_gets_a_final_state(client, database, engi
     assert failed["problem"]["type"] == "worker-crashed"
 
 
+@on_sqlite
 async def test_two_workers_cannot_have_one_id(start_worker, client):
     start_worker("--id", "w")
     wait_for(client, f"{URL}/{post(client)}", "succeeded")

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import httpx2
+import pytest
+import uvicorn
+
+from app.main import create_app
+from tests.app.fakes import accept, body
+
+
+@pytest.fixture
+def url(settings):
+    """A real server: streams end only when one side closes."""
+    config = uvicorn.Config(create_app(settings, check=accept), port=0, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    config.app.state.context.stopping.set()
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def read(response, count: int) -> list[dict]:
+    """That many events: id, name and data."""
+    events: list[dict] = []
+    event: dict = {}
+    for line in response.iter_lines():
+        name, _, value = line.partition(": ")
+        if line == "" and "data" in event:
+            events.append(event)
+            event = {}
+        elif name == "data":
+            event["data"] = json.loads(value)
+        elif name in ("id", "event"):
+            event[name] = value
+        if len(events) == count:
+            return events
+    raise AssertionError(f"the stream ended after {events}")
+
+
+def test_changes_are_streamed_and_a_lost_connection_goes_on_where_it_was(url):
+    with httpx2.Client(base_url=url, timeout=15) as client:
+        with client.stream("GET", "/v1/events") as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            next(response.iter_bytes())  # connected: what comes now is streamed
+        first = client.post("/v1/simulations", json=body()).json()["id"]
+        client.delete(f"/v1/simulations/{first}")
+        second = client.post("/v1/simulations", json=body(number=2)).json()["id"]
+        with client.stream("GET", "/v1/events", headers={"Last-Event-ID": "0"}) as response:
+            events = read(response, 3)
+        assert [event["event"] for event in events] == ["simulation"] * 3
+        assert [(event["data"]["id"], event["data"]["status"]) for event in events] == [
+            (first, "queued"),
+            (first, "cancelled"),
+            (second, "queued"),
+        ]
+        headers = {"Last-Event-ID": events[0]["id"]}
+        with client.stream("GET", "/v1/events", headers=headers) as response:
+            assert read(response, 2) == events[1:]
+        query = {"resource_id": second, "kind": "simulation"}
+        headers = {"Last-Event-ID": "0"}
+        with client.stream("GET", "/v1/events", params=query, headers=headers) as response:
+            assert read(response, 1) == events[2:]
+
+
+def test_a_new_listener_hears_only_what_happens_from_now_on(url):
+    with httpx2.Client(base_url=url, timeout=15) as client:
+        client.post("/v1/simulations", json=body())
+        with client.stream("GET", "/v1/events") as response:
+            lines = response.iter_lines()
+            assert next(lines) == ": connected"
+            second = client.post("/v1/simulations", json=body(number=2)).json()["id"]
+            for line in lines:
+                if line.startswith("data: "):
+                    assert json.loads(line.removeprefix("data: "))["id"] == second
+                    break
