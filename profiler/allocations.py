@@ -30,6 +30,8 @@ from torch._C._profiler import (
     ProfilerState,
     RecordScope,
     _ExperimentalConfig,
+    _ExtraFields_Allocation,
+    _ProfilerEvent,
 )
 
 _MEMORY = "[memory]"
@@ -51,6 +53,7 @@ class Allocations:
     time_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     delta_bytes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     marks: list[Mark] = field(default_factory=list)
+    address: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def live_bytes(self) -> npt.NDArray[np.int64]:
         """Live bytes after each event, from zero at the start of the recording."""
@@ -58,10 +61,13 @@ class Allocations:
 
 
 @contextmanager
-def record_allocations() -> Iterator[Allocations]:
+def record_allocations(addresses: bool = False) -> Iterator[Allocations]:
     """Record until the block ends; the yielded object is filled then.
 
     Tensors that lived before count neither when they were made nor when they are released.
+
+    Args:
+        addresses: fill `address` too, at several times the cost.
     """
     # Garbage of earlier work must not be released inside the recording.
     gc.collect()
@@ -83,7 +89,10 @@ def record_allocations() -> Iterator[Allocations]:
     try:
         yield recorded
     finally:
-        _collect(_disable_profiler().events(), recorded)
+        result = _disable_profiler()
+        _collect(result.events(), recorded)
+        if addresses:
+            _collect_addresses(result.experimental_event_tree(), recorded)
 
 
 def _collect(events: list[_KinetoEvent], into: Allocations) -> None:
@@ -102,3 +111,18 @@ def _collect(events: list[_KinetoEvent], into: Allocations) -> None:
     order = np.argsort(time_ns, kind="stable")
     into.time_ns = time_ns[order]
     into.delta_bytes = np.array(deltas, np.int64)[order]
+
+
+def _collect_addresses(roots: list[_ProfilerEvent], into: Allocations) -> None:
+    found: list[tuple[int, int, int]] = []
+    pending = list(reversed(roots))
+    while pending:
+        event = pending.pop()
+        pending += reversed(event.children)
+        if isinstance(event.extra_fields, _ExtraFields_Allocation):
+            allocation = event.extra_fields
+            found.append((event.start_time_ns, allocation.alloc_size, allocation.ptr))
+    found.sort(key=lambda entry: entry[0])
+    into.time_ns = np.array([time for time, _, _ in found], np.int64)
+    into.delta_bytes = np.array([size for _, size, _ in found], np.int64)
+    into.address = np.array([address for _, _, address in found], np.uint64)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from planner.check import check
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
 from planner.request import SimulationRequest
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--seconds", action="store_true", help="also time the step")
     arguments = parser.parse_args()
     body = sys.stdin.read() if str(arguments.request) == "-" else arguments.request.read_text()
-    request = SimulationRequest.model_validate(json.loads(body))
+    request = check(SimulationRequest.model_validate(json.loads(body)))
     prediction = None if arguments.measured_only else predict(request)
     measured = measure_request(
         request, timing_budget_seconds=60.0 if arguments.seconds else 0.0

@@ -26,7 +26,7 @@ from planner.step import execute, prepare
 from profiler.allocations import Allocations, Mark, record_allocations
 from profiler.marks import TraceMarks
 
-_PREFIX = "headroom-op/"
+OP_PREFIX = "headroom-op/"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Scratch:
     count: int = 1
 
 
-class _OpMarks(TorchDispatchMode):
+class OpMarks(TorchDispatchMode):
     """Marks every op in the recording, and notes what it returned."""
 
     def __init__(self) -> None:
@@ -73,47 +73,50 @@ class _OpMarks(TorchDispatchMode):
             return func(*args, **(kwargs or {}))
         known = _storages((args, kwargs))
         operands = " ".join(_layout(value) for value in tree_leaves((args, kwargs)))
-        with record_function(f"{_PREFIX}{len(self.calls)}"):
+        with record_function(f"{OP_PREFIX}{len(self.calls)}"):
             result = func(*args, **(kwargs or {}))
         new = {key: size for key, size in _storages(result).items() if key not in known}
         self.calls.append(Call(str(func), operands, self.phase, sum(new.values())))
         return result
 
 
-class _Hooks(TraceMarks):
-    def __init__(self, mode: _OpMarks) -> None:
+class OpHooks(TraceMarks):
+    """Marks the phases too, and tells each op's mark which phase it is in."""
+
+    def __init__(self, mode: OpMarks) -> None:
         super().__init__(lambda message: None)
         self._mode = mode
 
     def enter(self, phase: str) -> None:
+        """Begin a phase."""
         self._mode.phase = phase
         super().enter(phase)
 
 
 def kernel_scratch(request: SimulationRequest, steps: int = 2) -> list[Scratch]:
     """Execute the request's steps; scratch by kind of call, largest first."""
-    mode = _OpMarks()
+    mode = OpMarks()
     job = prepare(request, "cpu")
 
     def workload() -> None:
-        execute(job, _Hooks(mode), steps)
+        execute(job, OpHooks(mode), steps)
 
     return attribute(mode, workload)
 
 
 def scratch_of(function: Callable[[], object]) -> list[Scratch]:
     """The same for any code that calls torch on CPU tensors."""
-    return attribute(_OpMarks(), function)
+    return attribute(OpMarks(), function)
 
 
-def attribute(mode: _OpMarks, function: Callable[[], object]) -> list[Scratch]:
+def attribute(mode: OpMarks, function: Callable[[], object]) -> list[Scratch]:
     """Call the function under recording, and give every allocation to the op that made it."""
     with record_allocations() as recorded, mode:
         function()
-    marks = [mark for mark in recorded.marks if mark.name.startswith(_PREFIX)]
+    marks = [mark for mark in recorded.marks if mark.name.startswith(OP_PREFIX)]
     found: dict[tuple[str, str], Scratch] = {}
     for mark in marks:
-        call = mode.calls[int(mark.name.removeprefix(_PREFIX))]
+        call = mode.calls[int(mark.name.removeprefix(OP_PREFIX))]
         peak, left = _inside(recorded, mark)
         scratch = Scratch(call, max(0, peak - max(call.output_bytes, 0)), left - call.output_bytes)
         if not scratch.peak_bytes and not scratch.left_bytes:

@@ -84,15 +84,17 @@ def apply(limits: Limits) -> None:
     """
     _lower(resource.RLIMIT_DATA, _data_bytes() + limits.process_bytes)
     cpu_seconds = int(limits.wall_seconds * (os.cpu_count() or 1)) + 10
-    _lower(resource.RLIMIT_CPU, cpu_seconds)
+    # The kernel warns (SIGXCPU) at the first and kills at the second: the warning says why.
+    _lower(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 5)
     _lower(resource.RLIMIT_CORE, 0)
 
 
-def _lower(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+def _lower(kind: int, soft: int, hard: int | None = None) -> None:
+    hard = soft if hard is None else hard
+    _, ceiling = resource.getrlimit(kind)
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def _data_bytes() -> int:
