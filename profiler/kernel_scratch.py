@@ -20,10 +20,10 @@ from torch.autograd.profiler import record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from planner.allocations import Allocations, Mark, record_allocations
 from planner.check import check
 from planner.request import SimulationRequest
 from planner.step import execute, prepare
-from profiler.allocations import Allocations, Mark, record_allocations
 from profiler.marks import TraceMarks
 
 OP_PREFIX = "headroom-op/"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from profiler.allocations import Allocations, Mark, record_allocations
+from planner.allocations import Allocations, Mark, record_allocations
 from profiler.marks import PREFIX, OnProgress, TraceMarks
 from profiler.measured import Measured, MeasuredPhase
 from profiler.timeline import Timeline

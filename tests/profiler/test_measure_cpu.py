@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from profiler.allocations import Allocations
+from planner.allocations import Allocations
 from profiler.measure_cpu import measure, summarise
 from profiler.timeline import Timeline
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd.profiler import record_function
 
-from profiler.allocations import record_allocations
+from planner.allocations import record_allocations
 
 
 def recorded(function):
