@@ -44,6 +44,7 @@ class Mark:
     name: str
     start_ns: int
     end_ns: int
+    detail: str = ""
 
 
 @dataclass
@@ -61,19 +62,20 @@ class Allocations:
 
 
 @contextmanager
-def record_allocations(addresses: bool = False) -> Iterator[Allocations]:
+def record_allocations(detailed: bool = False) -> Iterator[Allocations]:
     """Record until the block ends; the yielded object is filled then.
 
     Tensors that lived before count neither when they were made nor when they are released.
 
     Args:
-        addresses: fill `address` too, at several times the cost.
+        detailed: mark every op, with its operands' shapes, and fill `address`, at many times the
+            cost. For people hunting a deviation.
     """
     # Garbage of earlier work must not be released inside the recording.
     gc.collect()
     config = ProfilerConfig(
         ProfilerState.KINETO,
-        False,  # report_input_shapes
+        detailed,  # report_input_shapes
         True,  # profile_memory
         False,  # with_stack
         False,  # with_flops
@@ -85,13 +87,14 @@ def record_allocations(addresses: bool = False) -> Iterator[Allocations]:
     recorded = Allocations()
     _prepare_profiler(config, activities)
     # The third parameter is missing from torch's stub (torch/_C/_autograd.pyi).
-    _enable_profiler(config, activities, {RecordScope.USER_SCOPE})  # type: ignore[call-arg]
+    scopes = set() if detailed else {RecordScope.USER_SCOPE}
+    _enable_profiler(config, activities, scopes)  # type: ignore[call-arg]
     try:
         yield recorded
     finally:
         result = _disable_profiler()
         _collect(result.events(), recorded)
-        if addresses:
+        if detailed:
             _collect_addresses(result.experimental_event_tree(), recorded)
 
 
@@ -105,7 +108,8 @@ def _collect(events: list[_KinetoEvent], into: Allocations) -> None:
             times.append(start)
             deltas.append(event.nbytes())  # type: ignore[attr-defined]  # missing from the stub
         else:
-            into.marks.append(Mark(name, start, start + event.duration_ns()))
+            detail = " ".join(str(shape) for shape in event.shapes() if shape)
+            into.marks.append(Mark(name, start, start + event.duration_ns(), detail))
     time_ns = np.array(times, np.int64)
     # Stable: events of one thread come in order, and several can share a nanosecond.
     order = np.argsort(time_ns, kind="stable")
@@ -126,3 +130,13 @@ def _collect_addresses(roots: list[_ProfilerEvent], into: Allocations) -> None:
     into.time_ns = np.array([time for time, _, _ in found], np.int64)
     into.delta_bytes = np.array([size for _, size, _ in found], np.int64)
     into.address = np.array([address for _, _, address in found], np.uint64)
+
+
+def peaks_inside(recorded: Allocations) -> dict[str, int]:
+    """Most bytes held at once inside each mark, beyond those held when it began."""
+    peaks: dict[str, int] = {}
+    for mark in recorded.marks:
+        first, last = np.searchsorted(recorded.time_ns, [mark.start_ns, mark.end_ns])
+        running = np.cumsum(recorded.delta_bytes[first:last])
+        peaks[mark.name] = max(int(running.max()), 0) if len(running) else 0
+    return peaks

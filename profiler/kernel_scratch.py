@@ -2,6 +2,9 @@
 
 Executes the real step on the CPU below a dispatch mode that sees the same ops as the tracer does,
 and attributes each of the allocator's reports to the op that ran. For the planner's scratch table.
+
+Limitation: below a dispatch mode autograd adds gradients out of place, and Python numbers are
+wrapped in tensors of their own; this is about kernels, and `profiler.compare` about peaks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Why two peaks differ: `python -m profiler.live_at_peak request.json [--phase step1.backward]`.
 
 Lists what is alive at the measured and at the predicted peak and pairs allocations of equal size;
-what is left over on either side is the deviation, with the op that made it. Watching costs up to 8
-bytes: a dispatch mode has Python numbers wrapped in tensors of their own.
+what is left over on either side is the deviation, with the op that made it. The real step is
+watched by the profiler alone: below a dispatch mode autograd would add gradients out of place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from planner.allocations import Allocations, Mark, record_allocations
 from planner.check import check
@@ -25,8 +24,9 @@ from planner.simulation import phase_at, storage_label
 from planner.step import execute, prepare
 from planner.tape import Tape
 from planner.trace import trace
-from profiler.kernel_scratch import OP_PREFIX, OpHooks, OpMarks
-from profiler.marks import PREFIX
+from profiler.marks import PREFIX, TraceMarks
+
+_NODE = "autograd::engine::evaluate_function: "
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,18 @@ class Held:
 
 def measured_at_peak(request: SimulationRequest, phase: str | None = None) -> list[Held]:
     """What is alive at the real step's peak, or at its peak within a phase."""
-    mode = OpMarks()
-    with record_allocations(addresses=True) as recorded, mode:
+    with record_allocations(detailed=True) as recorded:
         job = prepare(request, "cpu")
-        execute(job, OpHooks(mode))
-    peak = _peak_index(recorded, phase)
+        execute(job, TraceMarks(lambda message: None))
     alive: dict[int, int] = {}
-    for index in range(peak + 1):
+    for index in range(_peak_index(recorded, phase) + 1):
         address = int(recorded.address[index])
         if recorded.delta_bytes[index] > 0:
             alive[address] = index
         else:
             alive.pop(address, None)
-    return [
-        Held(int(recorded.delta_bytes[index]), maker)
-        for index, maker in zip(
-            alive.values(), _makers(recorded, mode, alive.values()), strict=True
-        )
-    ]
+    makers = _makers(recorded, set(alive.values()))
+    return [Held(int(recorded.delta_bytes[index]), makers[index]) for index in alive.values()]
 
 
 def predicted_at_peak(tape: Tape, phase: str | None = None) -> list[Held]:
@@ -103,23 +97,33 @@ def _peak_index(recorded: Allocations, phase: str | None) -> int:
     return int(first + np.argmax(live[first:last]))
 
 
-def _makers(recorded: Allocations, mode: OpMarks, indices: Iterable[int]) -> list[str]:
-    marks = sorted(
-        (mark for mark in recorded.marks if mark.name.startswith(OP_PREFIX)),
-        key=lambda mark: mark.start_ns,
+def _makers(recorded: Allocations, wanted: set[int]) -> dict[int, str]:
+    """For each wanted event, the marks around it: one sweep over both in order of time."""
+    marks = sorted(recorded.marks, key=lambda mark: (mark.start_ns, -mark.end_ns))
+    makers: dict[int, str] = {}
+    around: list[Mark] = []
+    following = 0
+    for index in sorted(wanted):
+        moment = int(recorded.time_ns[index])
+        while following < len(marks) and marks[following].start_ns <= moment:
+            around.append(marks[following])
+            following += 1
+        around = [mark for mark in around if mark.end_ns >= moment]
+        makers[index] = _describe(around)
+    return makers
+
+
+def _describe(around: list[Mark]) -> str:
+    """The phase, the node of autograd, and the outermost op with its operands' shapes."""
+    phase = next((mark.name for mark in around if mark.name.startswith(PREFIX)), PREFIX + "build")
+    op = next((mark for mark in around if mark.name.startswith("aten::")), None)
+    node = next((mark.name for mark in around if mark.name.startswith(_NODE)), _NODE)
+    named = "outside of any op" if op is None else f"{op.name} {op.detail[:160]}"
+    return " ".join(
+        part
+        for part in (named, f"({phase.removeprefix(PREFIX)})", node.removeprefix(_NODE))
+        if part
     )
-    starts = np.array([mark.start_ns for mark in marks], np.int64)
-    return [_maker(int(recorded.time_ns[index]), starts, marks, mode) for index in indices]
-
-
-def _maker(moment: int, starts: npt.NDArray[np.int64], marks: list[Mark], mode: OpMarks) -> str:
-    position = int(np.searchsorted(starts, moment, side="right")) - 1
-    if position < 0:
-        return "before the first op"
-    mark = marks[position]
-    call = mode.calls[int(mark.name.removeprefix(OP_PREFIX))]
-    where = "" if moment <= mark.end_ns else "after "
-    return f"{where}{call.op} ({call.phase or 'build'}) {call.operands[:160]}"
 
 
 def main() -> None:
