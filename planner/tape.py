@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -95,7 +95,7 @@ class Tape:
     @cached_property
     def births(self) -> Ints:
         """Event index at which each storage is born, shape (storages,)."""
-        return self._event_of(self.events >= 0, missing=0)
+        return self._event_of(self.events >= 0, missing=len(self.events))
 
     @cached_property
     def deaths(self) -> Ints:
@@ -129,6 +129,44 @@ class Tape:
         totals = np.concatenate([[0], np.cumsum(self.tensor_bytes[tensors])])
         per_op = totals[offsets[1:]] - totals[offsets[:-1]]
         return np.where(self.op_flags & OpFlag.view, 0, per_op)
+
+    def with_scratch(self, scratch: list[tuple[int, int]]) -> Tape:
+        """A tape on which each op of `(op, bytes)` holds that much scratch while it runs."""
+        if not scratch:
+            return self
+        ops, sizes = (
+            np.array(column, dtype=np.int64) for column in zip(*sorted(scratch), strict=True)
+        )
+        ids = np.arange(len(ops), dtype=np.int32) + len(self.storage_bytes)
+        first = self.op_event[ops]
+        end = self._op_births_end()[ops]
+        # Born before the op's outputs, dead right after them.
+        places = np.concatenate([first, end])
+        events = np.insert(self.events, places, np.concatenate([ids, ~ids]))
+        added = np.sort(places)
+        shift = np.searchsorted(added, self.op_event, side="left")
+        phase_shift = np.searchsorted(added, self.phase_events, side="left")
+        return replace(
+            self,
+            events=events,
+            op_event=self.op_event + shift,
+            phase_events=self.phase_events + phase_shift,
+            storage_bytes=np.append(self.storage_bytes, sizes),
+            storage_category=np.append(
+                self.storage_category, np.full(len(ops), Category.workspace, dtype=np.uint8)
+            ),
+            storage_op=np.append(self.storage_op, ops.astype(np.int32)),
+            storage_name=np.append(self.storage_name, np.full(len(ops), -1, dtype=np.int32)),
+        )
+
+    def _op_births_end(self) -> Ints:
+        """For each op, the index just after the last birth among its events."""
+        ends = self.op_event.copy()
+        births = np.flatnonzero(self.events >= 0)
+        owner = np.searchsorted(self.op_event, births, side="right") - 1
+        inside = owner >= 0
+        np.maximum.at(ends, owner[inside], births[inside] + 1)
+        return ends
 
     def alive_at(self, event: int) -> Ints:
         """Ids of the storages alive just after `event`."""

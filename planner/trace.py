@@ -13,9 +13,10 @@ from planner.errors import LimitExceeded
 from planner.request import SimulationRequest
 from planner.step import Job, execute, prepare
 from planner.tape import Category, Tape
-from planner.tracing.compat import real_step_behaviour
+from planner.tracing.compat import real_step_behaviour, rng_states_seen
 from planner.tracing.fake import FakeExecution
 from planner.tracing.mode import TracingMode
+from planner.tracing.probe import with_probed_scratch
 from planner.tracing.recorder import Recorder
 
 Progress = Callable[[str], None]
@@ -43,14 +44,14 @@ def trace(
     execution = FakeExecution()
     mode = TracingMode(execution, recorder)
     hooks = _TapeHooks(mode, progress or (lambda phase: None))
-    with real_step_behaviour(), mode:
+    with real_step_behaviour(), rng_states_seen(hooks.appear), mode:
         with torch._guards.tracing(torch._guards.TracingContext(execution.mode)):
             job = prepare(request, "cpu")
         hooks.built(job)
         with mode.modules.following():
             execute(job, hooks)
         mode.recording = False
-    return recorder.tape(
+    tape = recorder.tape(
         {
             "device": device.name,
             "parameter_count": sum(p.numel() for p in job.model.parameters()),
@@ -60,6 +61,7 @@ def trace(
             "limitations": [],
         }
     )
+    return with_probed_scratch(tape, mode.probes)
 
 
 class _TapeHooks:
@@ -83,6 +85,10 @@ class _TapeHooks:
         for name, tensor in _named_tensors(job.inputs):
             self.recorder.adopt(tensor, Category.inputs, name)
         self.mode.recording = True
+
+    def appear(self, tensor: Tensor, name: str) -> None:
+        if self.mode.recording:
+            self.recorder.appear(tensor, name)
 
     def enter(self, phase: str) -> None:
         self.progress(phase)

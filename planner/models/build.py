@@ -98,7 +98,7 @@ def _enable_checkpointing(model: PreTrainedModel, with_lora: bool) -> None:
     model.activation_checkpointing_enable({"use_reentrant": False})
     if with_lora:
         # Frozen embeddings leave the checkpointed units without an input that needs gradients.
-        model.enable_input_require_grads()
+        model.enable_input_require_grads()  # type: ignore[no-untyped-call]
 
 
 def freeze(model: nn.Module, patterns: list[str]) -> None:

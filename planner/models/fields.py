@@ -7,17 +7,21 @@ field that would load code is never read.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import FieldProblem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
+
+ConfigClass = Any  # a class of configurations; its metaclass is unknown to the type checker
 
 # Written by the library or by people into real config.json files, without effect on the model.
 METADATA = frozenset(
@@ -32,7 +36,7 @@ METADATA = frozenset(
     static_position_embeddings force_bos_token_to_be_generated extra_pos_embeddings
     net_structure_type num_memory_blocks down_scale_factor gap_size ff_activation untie_r
     position_embedding_type tie_weights_ tie_encoder_decoder cross_attention_hidden_size
-    is_decoder add_cross_attention use_cache tie_word_embeddings pretraining_tp""".split()
+    is_decoder add_cross_attention use_cache tie_word_embeddings pretraining_tp""".split()  # noqa: SIM905
 )
 # Of these, the ones that a model may read even though its class does not declare them.
 _READ = frozenset({"is_decoder", "add_cross_attention", "use_cache", "tie_word_embeddings"})
@@ -125,7 +129,7 @@ def field_problems(config: dict[str, Any], pointer: str = "/model/config") -> li
 
 def _problems(
     config: dict[str, Any],
-    config_class: type[PreTrainedConfig] | None,
+    config_class: ConfigClass | None,
     pointer: str,
     further_names: frozenset[str] = frozenset(),
 ) -> Iterator[FieldProblem]:
@@ -143,7 +147,7 @@ def _problems(
 
 
 def _value_problems(
-    name: str, value: Any, parent: type[PreTrainedConfig] | None, here: str
+    name: str, value: Any, parent: ConfigClass | None, here: str
 ) -> Iterator[FieldProblem]:
     if name in ("dtype", "torch_dtype") and value is not None and value not in _DTYPES:
         yield FieldProblem(here, f"{value!r} is no dtype", "remove it; /workload/precision decides")
@@ -164,8 +168,8 @@ def _value_problems(
 
 
 def _nested_class(
-    name: str, value: dict[str, Any], parent: type[PreTrainedConfig] | None
-) -> type[PreTrainedConfig] | None:
+    name: str, value: dict[str, Any], parent: ConfigClass | None
+) -> ConfigClass | None:
     spec = parent.sub_configs_defaults.get(name) if parent else None
     if spec is None:
         return class_of(value.get("model_type"))
@@ -174,31 +178,32 @@ def _nested_class(
     return class_of(value.get("model_type") or spec.model_type)
 
 
-def _names_of_default(parent: type[PreTrainedConfig] | None, name: str) -> frozenset[str]:
+def _names_of_default(parent: ConfigClass | None, name: str) -> frozenset[str]:
     """Names that the parent itself gives to a nested configuration."""
     default = default_config(parent) if parent else None
     nested = vars(default).get(name) if default is not None else None
     return frozenset(vars(nested)) if hasattr(nested, "sub_configs_defaults") else frozenset()
 
 
-def class_of(model_type: object) -> type[PreTrainedConfig] | None:
+def class_of(model_type: object) -> ConfigClass | None:
     """The configuration class of a model type; None where the library has none."""
     from transformers import CONFIG_MAPPING
 
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         return None
-    found: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
+    found: ConfigClass = CONFIG_MAPPING[model_type]
     return found
 
 
 @lru_cache
-def known_names(config_class: type[PreTrainedConfig]) -> frozenset[str]:
+def known_names(config_class: Any) -> frozenset[str]:
     """Every field name that a configuration class takes, legacy spellings included."""
     from transformers import GenerationConfig
 
     names = {field.name for field in fields(config_class)}
     names |= config_class.attribute_map.keys() | config_class.sub_configs_defaults.keys()
-    names |= _legacy_names(config_class) | vars(GenerationConfig()).keys()
+    names |= _legacy_names(config_class) | vars(GenerationConfig()).keys()  # type: ignore[no-untyped-call]
+    names |= _names_read_by_model(config_class.__module__)
     default = default_config(config_class)
     # Derived values, such as swin's hidden_size, are written into real config.json files too.
     names |= vars(default).keys() if default is not None else set()
@@ -206,14 +211,15 @@ def known_names(config_class: type[PreTrainedConfig]) -> frozenset[str]:
 
 
 @lru_cache
-def default_config(config_class: type[PreTrainedConfig]) -> PreTrainedConfig | None:
+def default_config(config_class: Any) -> PreTrainedConfig | None:
     """The class's own default configuration; None where it has no valid one."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
-    logging.set_verbosity_error()  # the defaults' own inconsistencies are not the user's
+    logging.set_verbosity(logging.ERROR)  # the defaults' own warnings are not the user's
     try:
-        return config_class()
+        default: PreTrainedConfig = config_class()
+        return default
     except Exception:
         return None
     finally:
@@ -227,7 +233,7 @@ _POPPED = re.compile(
 )
 
 
-def _legacy_names(config_class: type[PreTrainedConfig]) -> set[str]:
+def _legacy_names(config_class: ConfigClass) -> set[str]:
     # Classes take renamed fields out of `kwargs` in `__post_init__`; their source is the only list.
     names: set[str] = set()
     for base in config_class.__mro__:
@@ -240,7 +246,24 @@ def _legacy_names(config_class: type[PreTrainedConfig]) -> set[str]:
     return names
 
 
-def _methods(config_class: type[PreTrainedConfig]) -> tuple[str, ...]:
+_READ_FIELD = re.compile(r"\bconfig\.([a-z_]\w*)|(?:get|has)attr\([\w.]*config, \"(\w+)\"")
+
+
+@lru_cache
+def _names_read_by_model(config_module: str) -> frozenset[str]:
+    """Names that the modeling file beside a configuration file reads from it.
+
+    Some checkpoints carry fields that their class does not declare and their model still obeys,
+    such as DeBERTa v3's `position_buckets`.
+    """
+    spec = importlib.util.find_spec(config_module.replace(".configuration_", ".modeling_"))
+    if spec is None or spec.origin is None:
+        return frozenset()
+    found = _READ_FIELD.findall(Path(spec.origin).read_text())
+    return frozenset(first or second for first, second in found)
+
+
+def _methods(config_class: ConfigClass) -> tuple[str, ...]:
     rotary = any(field.name == "rope_parameters" for field in fields(config_class))
     further = ("convert_rope_params_to_dict",) if rotary else ()
     return ("__post_init__", "__init__", *further)
@@ -262,9 +285,7 @@ def _names_taken_by(function: Any) -> set[str]:
     return named | (popped - _ROTARY if function.__qualname__ == _BASE_INIT else popped)
 
 
-def _unknown(
-    name: str, names: frozenset[str], config_class: type[PreTrainedConfig] | None
-) -> tuple[str, str]:
+def _unknown(name: str, names: frozenset[str], config_class: ConfigClass | None) -> tuple[str, str]:
     kind = config_class.model_type if config_class else "configuration"
     close = difflib.get_close_matches(name, names - METADATA, n=1, cutoff=0.6)
     remedy = f'did you mean "{close[0]}"?' if close else "remove it"
@@ -272,7 +293,7 @@ def _unknown(
 
 
 def without_metadata(config: dict[str, Any], config_class: type | None = None) -> dict[str, Any]:
-    """The fields to hand to the library: what only describes a checkpoint is left out, at any depth."""
+    """The fields to hand to the library, without what only describes a checkpoint, at any depth."""
     declared = {field.name for field in fields(config_class)} if config_class else frozenset()
     drop = (METADATA - _READ - declared - {"architectures"}) | {"dtype", "torch_dtype"}
     return {

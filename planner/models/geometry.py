@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from planner.errors import FieldProblem
 from planner.models.fields import default_config
@@ -36,18 +36,19 @@ def geometry_problems(
     A rule is only applied where the library's own defaults obey it, those of the class and those
     that its `role` in a larger model gives it: what is broken by default, the model does not need.
     """
-    default = default_config(type(config))
+    default = default_config(cast(Any, type(config)))
+    references = [part for part in (default, role) if part is not None]
     for rule in (_heads, _key_value_heads, _encoder_decoder_heads, _stage_heads, _patches):
-        if all(
-            part is not None and not list(rule(part, "")) for part in (default, role or default)
-        ):
+        if references and not any(list(rule(part, "")) for part in references):
             yield from rule(config, pointer)
     for name in config.sub_configs:
         nested = vars(config).get(name)
         if hasattr(nested, "sub_configs"):
-            role = vars(default).get(name) if default is not None else None
-            same = role if isinstance(role, type(nested)) else None
-            yield from geometry_problems(nested, f"{pointer}/{name}", same)
+            given = vars(default).get(name) if default is not None else None
+            same = given if isinstance(given, type(nested)) else None
+            yield from geometry_problems(
+                cast("PreTrainedConfig", nested), f"{pointer}/{name}", same
+            )
 
 
 def field_name(config: PreTrainedConfig, name: str) -> str:
@@ -172,7 +173,7 @@ def _divisors(width: int) -> str:
 
 
 def _axial_positions(config: PreTrainedConfig) -> int | None:
-    """Positions of a Reformer: in training the sequence has exactly their product (its own rule)."""
+    """Positions of a Reformer: in training the sequence has exactly their product."""
     shape = vars(config).get("axial_pos_shape")
     if not vars(config).get("axial_pos_embds") or not isinstance(shape, (list, tuple)):
         return None

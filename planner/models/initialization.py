@@ -32,7 +32,7 @@ def skipped() -> Iterator[None]:
 
 @contextmanager
 def cheap() -> Iterator[None]:
-    """The library's own initialisation, with large random tensors filled from one repeated block."""
+    """The library's own initialisation, large random tensors filled from one repeated block."""
     from transformers import initialization
 
     with ExitStack() as stack:
@@ -45,9 +45,7 @@ def cheap() -> Iterator[None]:
         yield
 
 
-def _patch_torch(
-    stack: ExitStack, replace: Callable[[str, Callable[..., Any]], Callable[..., Any]]
-) -> None:
+def _patch_torch(stack: ExitStack, replace: Callable[[str, Any], Callable[..., Any]]) -> None:
     # `from torch.nn.init import ...` binds names at import, so every module holding one is patched;
     # the list is the library's own.
     from transformers import initialization
@@ -66,7 +64,7 @@ def _untouched(tensor: Any = None, *_: object, **__: object) -> Any:
 _CONSTANT = frozenset({"constant_", "ones_", "zeros_", "eye_", "dirac_"})
 
 
-def _tiled_when_large(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+def _tiled_when_large(name: str, original: Any) -> Callable[..., Any]:
     if name in _CONSTANT:
         return original
 

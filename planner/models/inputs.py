@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +74,8 @@ def _text(samples: Samples, model: nn.Module, task: str, workload: Workload) -> 
         inputs["bbox"] = _boxes_of_words(samples, length)
     if workload.mode == "train":
         inputs |= text_labels(samples, task, inputs["input_ids"], workload)
-    elif workload.mode == "inference" and samples.config.is_encoder_decoder:
-        if "decoder_input_ids" in named:
-            inputs["decoder_input_ids"] = samples.ids(workload.target_length or length)
+    elif workload.mode == "inference" and _needs_decoder_ids(samples.config, named):
+        inputs["decoder_input_ids"] = samples.ids(workload.target_length or length)
     if task == "multiple-choice":
         choices = ("input_ids", "attention_mask", "bbox")
         inputs |= {
@@ -84,6 +84,10 @@ def _text(samples: Samples, model: nn.Module, task: str, workload: Workload) -> 
             if name in inputs
         }
     return inputs
+
+
+def _needs_decoder_ids(config: PreTrainedConfig, named: set[str]) -> bool:
+    return config.is_encoder_decoder and "decoder_input_ids" in named
 
 
 def _end_with_eos(config: PreTrainedConfig, task: str, ids: Tensor) -> None:
@@ -140,8 +144,15 @@ _MAKERS: dict[str, Maker] = {
 
 def parameters_of(model: nn.Module) -> set[str]:
     """Names that the model's forward takes; adapters are looked through."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return set(inspect.signature(base.forward).parameters)  # type: ignore[operator]
+    wrapper: Any = model
+    base = wrapper.get_base_model() if isinstance(model, _peft_model()) else wrapper
+    return set(inspect.signature(base.forward).parameters)
+
+
+def _peft_model() -> type | tuple[()]:
+    """peft's wrapper, where it has been imported: without it there are no adapters."""
+    peft = sys.modules.get("peft")
+    return () if peft is None else peft.PeftModel
 
 
 def accepted(model: nn.Module, inputs: Inputs) -> Inputs:

@@ -24,7 +24,7 @@ def add_lora(model: nn.Module, lora: Lora, *, fake: bool) -> nn.Module:
 
     config = LoraConfig(
         r=lora.r,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # peft takes floats, as its division shows
+        lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
         bias=lora.bias,

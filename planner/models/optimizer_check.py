@@ -87,7 +87,7 @@ def _is_number(value: Any) -> bool:
 
 def _refused_by_torch(name: str, arguments: dict[str, Any]) -> Iterator[FieldProblem]:
     """Ask the class itself, over one number: its constructor checks ranges and combinations."""
-    tuples = {
+    tuples: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()
     }
     try:

@@ -11,8 +11,8 @@ from torch import nn
 from planner.errors import InvalidRequest
 from planner.request import Optimizer
 
-# Classes of `torch.optim` whose step needs nothing but gradients. LBFGS re-evaluates the loss in a closure and SparseAdam
-# takes sparse gradients only, so neither can drive a transformer's step as it is.
+# Classes of `torch.optim` whose step needs nothing but gradients. LBFGS re-evaluates the loss in a
+# closure and SparseAdam takes sparse gradients only: neither can drive a transformer's step.
 OPTIMIZERS: dict[str, str] = {
     "adamw": "AdamW",
     "adam": "Adam",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # (`create_position_ids_from_input_ids` in each one's modeling file).
 _AFTER_PADDING = frozenset(
     """camembert data2vec-text ibert layoutlmv3 lilt longformer luke markuplm mpnet roberta
-    roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod""".split()
+    roberta-prelayernorm xlm-roberta xlm-roberta-xl xmod""".split()  # noqa: SIM905
 )
 # Their field of that name bounds no sequence: positions are relative, axial, or made as needed.
 _UNBOUNDED = frozenset({"reformer", "funnel", "xlnet", "bloom", "mpt", "canine"})

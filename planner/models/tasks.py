@@ -1,4 +1,4 @@
-"""One table: for each task, the library's mappings from `model_type` to class, and what a sample is."""
+"""For each task, the library's mappings from `model_type` to class, and what its labels are."""
 
 from __future__ import annotations
 

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import torch
+from torch import Tensor
+
 
 def _never(*_: Any, **__: Any) -> bool:
     return False
+
+
+@contextmanager
+def rng_states_seen(appear: Callable[[Tensor, str], None]) -> Iterator[None]:
+    """Report each random number generator's state that checkpointing stashes.
+
+    The generator allocates it itself, so no op shows it (torch/random.py; 5056 bytes on the CPU).
+    """
+    original = torch.random.get_rng_state
+
+    def get_rng_state() -> Tensor:
+        state = original()
+        appear(state, "random number generator state")
+        return state
+
+    with (
+        patch.object(torch, "get_rng_state", get_rng_state),
+        patch.object(torch.random, "get_rng_state", get_rng_state),
+    ):
+        yield
 
 
 @contextmanager

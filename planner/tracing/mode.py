@@ -14,6 +14,7 @@ from planner.tape import Category
 from planner.tracing.fake import FakeExecution
 from planner.tracing.modules import ModuleStack
 from planner.tracing.opinfo import OpInfo, op_info, tensors_in
+from planner.tracing.probe import Probes
 from planner.tracing.recorder import Recorder
 from planner.tracing.scratch import scratch_bytes
 
@@ -29,6 +30,7 @@ class TracingMode(TorchDispatchMode):
         self.execution = execution
         self.recorder = recorder
         self.modules = ModuleStack(recorder.module_id)
+        self.probes = Probes()
         self.recording = False
         self.in_backward = False
         self._recompute_from: int | None = None  # first storage of the recomputation going on
@@ -67,26 +69,29 @@ class TracingMode(TorchDispatchMode):
         outputs: list[Tensor] = []
         tensors_in(result, outputs)
         recompute = self.in_backward and self._follow_recompute()
+        flops = 0 if info.flops is None else info.flops(args, kwargs, result)
+        self.probes.note(func, args, kwargs, self.recorder.op_count, flops)
         self.recorder.record(
             info,
             inputs,
             outputs,
             module=self.modules.current(),
-            flops=0 if info.flops is None else info.flops(args, kwargs, result),
+            flops=flops,
             recompute=recompute,
-            scratch_bytes=scratch_bytes(func, args, kwargs, result),
+            scratch_bytes=scratch_bytes(func, args, kwargs),
         )
         if func is _ADD and self.in_backward and not recompute:
             self._accumulate(inputs)
 
     def _accumulate(self, inputs: list[Tensor]) -> None:
-        """The autograd engine adds a second gradient of a tensor in place when nothing else holds the first.
+        """The autograd engine adds a second gradient in place when nothing else holds the first.
 
-        It never does so while a dispatch mode is active, so the fake step shows an out-of-place sum instead
-        (torch/csrc/autograd/input_buffer.cpp: `accumulate`, `can_accumulate_inplace`).
+        It never does so while a dispatch mode is active, so the fake step shows an out-of-place sum
+        (torch/csrc/autograd/input_buffer.cpp: `accumulate`, `can_accumulate_inplace`). A view holds its base,
+        hence its storage has a second holder.
         """
         old = inputs[0]
-        if len(inputs) == 2 and is_non_overlapping_and_dense_or_false(old):
+        if len(inputs) == 2 and not old._is_view() and is_non_overlapping_and_dense_or_false(old):
             self.recorder.may_reuse(old)
 
     def _follow_recompute(self) -> bool:

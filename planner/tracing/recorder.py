@@ -110,6 +110,11 @@ class Recorder:
             self._new_tensor(tensor, storage, -1)
         return storage
 
+    def appear(self, tensor: Tensor, name: str) -> None:
+        """Put a tensor on the tape that library code allocated without an op, just now."""
+        storage = self._storage_of(tensor, Category.temporaries, self.op_count - 1)
+        self.storage_name[storage] = self.names.setdefault(name, len(self.names))
+
     def recategorise(self, tensor: Tensor, category: Category, name: str | None = None) -> None:
         """Say what an already recorded storage is for (known only after it was made)."""
         ref = self._live.get(tensor.untyped_storage()._cdata)
@@ -170,6 +175,11 @@ class Recorder:
                 ref.storage = old
 
     # ------------------------------------------------------------------ ops and phases
+
+    @property
+    def op_count(self) -> int:
+        """Ops on the tape so far: the number of the next one."""
+        return len(self.op_name)
 
     def module_id(self, path: str) -> int:
         return self.modules.setdefault(path, len(self.modules))

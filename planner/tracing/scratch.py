@@ -1,12 +1,81 @@
-"""Memory that kernels allocate inside an op and that no output shows."""
+"""Memory that kernels allocate inside an op and that no output shows: what follows from the op's operands.
+
+One entry a cause, each with its source. Kernels whose scratch depends on a library's own choice of algorithm and on the number of threads
+(oneDNN convolutions and reduced-precision products, blocked attention) are asked instead: see `planner.tracing.probe`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch._ops import OpOverload
 
+aten = torch.ops.aten
 
-def scratch_bytes(func: OpOverload, args: Any, kwargs: Any, result: Any) -> int:
-    """Bytes of scratch alive at once inside the op on the simulated device."""
+_WRAPPED_BYTES = {bool: 1, int: 8, float: 8, complex: 16}
+
+
+def scratch_bytes(func: OpOverload, args: Any, kwargs: Any) -> int:
+    """Bytes of scratch alive at once inside the op on a CPU, beyond its outputs."""
+    if func in _PROMOTING:
+        return _promoted_operands(func, args)
+    if func in _SCALAR:
+        return _wrapped_scalar(args)
     return 0
+
+
+# TensorIterator computes in one dtype: an operand of another is converted first, on the CPU into a temporary
+# (ATen/TensorIterator.cpp: `TensorIteratorBase::compute_types`, cast_common_dtype_to_outputs / promote_inputs).
+# A Python number given for a tensor is wrapped into one of 0 dimensions (ATen/ScalarOps.h: `wrapped_scalar_tensor`) and converted likewise.
+_PROMOTING = frozenset(
+    overload
+    for name in ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "remainder", "atan2",
+                 "eq", "ne", "lt", "le", "gt", "ge", "where", "fmod",
+                 "add_", "sub_", "mul_", "div_", "bitwise_and", "bitwise_or")
+    for kind in ("Tensor", "default", "Tensor_Tensor", "self")
+    if (overload := getattr(getattr(aten, name), kind, None)) is not None
+)  # fmt: skip
+
+# These take a number and call the overload above with it wrapped (ATen/native/BinaryOps.cpp); `mean` on the CPU is a sum
+# and a division by a number (ATen/native/ReduceOps.cpp: `mean_out`).
+_SCALAR = frozenset(
+    {
+        aten.add.Scalar, aten.sub.Scalar, aten.mul.Scalar, aten.div.Scalar,
+        aten.add_.Scalar, aten.sub_.Scalar, aten.mul_.Scalar, aten.div_.Scalar,
+        aten.mean.dim, aten.mean.default,
+    }
+)  # fmt: skip
+
+
+def _promoted_operands(func: OpOverload, args: Any) -> int:
+    operands = args[1:3] if func is aten.where.self else args[:2]
+    if len(operands) < 2:
+        return 0
+    left, right = operands
+    if isinstance(left, Tensor) and isinstance(right, Tensor) and left.dtype == right.dtype:
+        return 0
+    common = _common_dtype(func, left, right)
+    return sum(_converted(operand, common) for operand in operands)
+
+
+def _common_dtype(func: OpOverload, left: Any, right: Any) -> torch.dtype:
+    common = torch.result_type(left, right)
+    true_division = func.overloadpacket in (aten.div, aten.div_)
+    if true_division and not (common.is_floating_point or common.is_complex):
+        return torch.get_default_dtype()
+    return common
+
+
+def _converted(operand: Any, common: torch.dtype) -> int:
+    if isinstance(operand, Tensor):
+        return 0 if operand.dtype == common else operand.numel() * common.itemsize
+    wrapped = _WRAPPED_BYTES[type(operand)]
+    same = (torch.float64, torch.int64, torch.bool, torch.complex128)
+    return wrapped if common in same and common.itemsize == wrapped else wrapped + common.itemsize
+
+
+def _wrapped_scalar(args: Any) -> int:
+    dtype = args[0].dtype
+    return 8 + dtype.itemsize if dtype.itemsize < 8 else 8

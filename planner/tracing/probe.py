@@ -1,0 +1,228 @@
+"""Asking a kernel how much scratch it takes, by running it alone on real memory of the same layout.
+
+oneDNN chooses algorithm, blocked layouts and packing buffers for a shape, an instruction set and a number of threads, and tells nobody; the tape's
+shapes are known, so the kernel is run once with them on this host. Only calls whose scratch could raise a phase's peak are asked, within
+a budget; what was not asked is returned, so that the answer can say so.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.autograd.profiler import record_function
+
+from planner.allocations import peaks_inside, record_allocations
+from planner.tape import Tape
+from planner.tracing.opinfo import tensors_in
+
+aten = torch.ops.aten
+
+SECONDS = 20.0  # for all probes of a trace
+CALL_BYTES = 1 << 30  # operands and outputs of one probe
+CALL_FLOPS = 20 * 10**9
+
+Layout = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """An op and the layouts of its arguments: calls that are equal take equal scratch."""
+
+    func: OpOverload
+    arguments: Layout
+    keywords: Layout
+    flops: int
+
+
+@dataclass
+class Probes:
+    """The calls of a trace whose kernels have to be asked, and the ops that make them."""
+
+    ops: dict[KernelCall, list[int]] = field(default_factory=dict)
+
+    def note(self, func: OpOverload, args: Any, kwargs: Any, op: int, flops: int) -> None:
+        """Remember that op number `op` of the tape makes this call."""
+        if func not in _ASKED and not (func in _REDUCED and _is_reduced(args)):
+            return
+        call = KernelCall(func, _freeze(args), _freeze(tuple(kwargs.items())), flops)
+        self.ops.setdefault(call, []).append(op)
+
+
+# Kernels with scratch of their own choosing.
+_ASKED = frozenset(
+    {
+        aten.convolution.default,
+        aten.convolution_backward.default,
+        aten._scaled_dot_product_flash_attention_for_cpu.default,
+        aten._scaled_dot_product_flash_attention_for_cpu_backward.default,
+        aten.native_batch_norm.default,
+        aten.native_batch_norm_backward.default,
+        aten.native_group_norm.default,
+        aten.native_group_norm_backward.default,
+        aten.native_layer_norm_backward.default,
+        aten.embedding_dense_backward.default,
+        aten._safe_softmax.default,
+        aten._grouped_mm.default,
+    }
+)
+# Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and to BLAS in
+# fp32, which takes nothing from torch's allocator.
+_REDUCED = frozenset({aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default})
+
+
+def _is_reduced(args: Any) -> bool:
+    return any(isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) for a in args)
+
+
+def with_probed_scratch(tape: Tape, probes: Probes, seconds: float = SECONDS) -> Tape:
+    """The tape with the scratch of the kernels that could raise a phase's peak, as far as the budget allows.
+
+    What could not be asked is said in `meta["limitations"]`.
+    """
+    survey = _Survey(tape, probes)
+    deadline = time.monotonic() + seconds
+    # The calls at the highest levels first: knowing theirs, most others cannot matter any more.
+    for count in (_FIRST_ROUND, len(probes.ops)):
+        affordable = [call for call in survey.relevant() if _affordable(call)][:count]
+        survey.learn(ask(affordable, deadline))
+    pairs = [(op, size) for call, size in survey.scratch.items() if size for op in probes.ops[call]]
+    limitations = tape.meta["limitations"] + _unasked(survey)
+    return replace(tape.with_scratch(pairs), meta=tape.meta | {"limitations": limitations})
+
+
+_FIRST_ROUND = 12
+
+
+class _Survey:
+    """Which calls can still raise the peak of a phase in which they occur."""
+
+    def __init__(self, tape: Tape, probes: Probes) -> None:
+        ends = np.append(tape.op_event[1:], len(tape.events))
+        last = np.maximum(ends - 1, 0)
+        self.live = np.maximum(
+            tape.live_bytes[np.maximum(tape.op_event - 1, 0)], tape.live_bytes[last]
+        )
+        self.ops = {call: np.array(ops) for call, ops in probes.ops.items()}
+        self.phase = tape.op_phase
+        self.peak = np.zeros(len(tape.phases), dtype=np.int64)
+        np.maximum.at(self.peak, tape.op_phase, self.live)
+        self.scratch: dict[KernelCall, int] = {}
+
+    def relevant(self) -> list[KernelCall]:
+        """Unasked calls that could raise a peak, those at the highest level first."""
+        found = [call for call in self.ops if call not in self.scratch and self.rise(call) > 0]
+        return sorted(found, key=lambda call: -int(self.live[self.ops[call]].max()))
+
+    def rise(self, call: KernelCall) -> int:
+        """By how much the call could raise a phase's peak, at most."""
+        ops = self.ops[call]
+        return int((self.live[ops] + _bound(call) - self.peak[self.phase[ops]]).max())
+
+    def learn(self, scratch: dict[KernelCall, int]) -> None:
+        """Take answers in."""
+        self.scratch |= scratch
+        for call, size in scratch.items():
+            ops = self.ops[call]
+            np.maximum.at(self.peak, self.phase[ops], self.live[ops] + size)
+
+
+def ask(calls: list[KernelCall], deadline: float = float("inf")) -> dict[KernelCall, int]:
+    """Bytes of scratch of each call, found by running it; calls after the deadline are left out."""
+    if not calls:
+        return {}
+    outputs: dict[str, tuple[KernelCall, int]] = {}
+    with torch._C._DisableTorchDispatch(), torch.no_grad(), record_allocations() as recorded:
+        for index, call in enumerate(calls):
+            if time.monotonic() > deadline:
+                break
+            arguments, keywords = _thaw(call.arguments), dict(_thaw(call.keywords))
+            with record_function(f"call{index}"):
+                result = call.func(*arguments, **keywords)
+            outputs[f"call{index}"] = (call, _new_bytes(result, arguments))
+            del arguments, keywords, result
+    peaks = peaks_inside(recorded)
+    return {call: max(0, peaks[name] - size) for name, (call, size) in outputs.items()}
+
+
+def _new_bytes(result: Any, arguments: Any) -> int:
+    known = {tensor.untyped_storage()._cdata for tensor in _tensors(arguments)}
+    storages = {
+        storage._cdata: storage.nbytes()
+        for tensor in _tensors(result)
+        if (storage := tensor.untyped_storage())._cdata not in known
+    }
+    return sum(storages.values())
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    tensors_in(value, found)
+    return found
+
+
+def _unasked(survey: _Survey) -> list[str]:
+    rises = [survey.rise(call) for call in survey.relevant() if call not in survey.scratch]
+    if not rises:
+        return []
+    return [
+        f"The scratch of {len(rises)} kernel calls too large to try out here is not included; "
+        f"it can raise the peak of a phase by at most {max(rises)} bytes."
+    ]
+
+
+# ------------------------------------------------------------------ calls as data
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _Operand(tuple(value.shape), value.stride(), value.dtype)
+    if isinstance(value, (list, tuple)):
+        return tuple(_freeze(item) for item in value)
+    return value
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, _Operand):
+        return torch.empty_strided(value.shape, value.strides, dtype=value.dtype).zero_()
+    if isinstance(value, tuple):
+        return [_thaw(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _operands(call: KernelCall) -> list[_Operand]:
+    found: list[_Operand] = []
+    pending: list[Any] = [call.arguments]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, _Operand):
+            found.append(value)
+        elif isinstance(value, tuple):
+            pending += value
+    return found
+
+
+def _bound(call: KernelCall) -> int:
+    """More than any kernel seen takes: each operand reordered, padded and kept in fp32, and small buffers."""
+    return 6 * sum(operand.bytes for operand in _operands(call)) + (1 << 20)
+
+
+def _affordable(call: KernelCall) -> bool:
+    return _bound(call) <= CALL_BYTES and call.flops <= CALL_FLOPS
