@@ -216,7 +216,7 @@ def default_config(config_class: Any) -> PreTrainedConfig | None:
     from transformers.utils import logging
 
     before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # the defaults' own warnings are not the user's
+    logging.set_verbosity(_ERRORS)  # the defaults' own warnings are not the user's
     try:
         default: PreTrainedConfig = config_class()
         return default
@@ -226,6 +226,7 @@ def default_config(config_class: Any) -> PreTrainedConfig | None:
         logging.set_verbosity(before)
 
 
+_ERRORS = 40  # the level logging.ERROR
 _ROTARY = {"rope_theta", "rope_scaling"}
 _BASE_INIT = "PreTrainedConfig.__post_init__"
 _POPPED = re.compile(

@@ -65,11 +65,9 @@ _CONSTANT = frozenset({"constant_", "ones_", "zeros_", "eye_", "dirac_"})
 
 
 def _tiled_when_large(name: str, original: Any) -> Callable[..., Any]:
-    if name in _CONSTANT:
-        return original
 
     def initialise(tensor: Tensor, *arguments: Any, **options: Any) -> Any:
-        if tensor.numel() <= _BLOCK or not tensor.is_contiguous():
+        if name in _CONSTANT or tensor.numel() <= _BLOCK or not tensor.is_contiguous():
             return original(tensor, *arguments, **options)
         std = options.get("std", 0.02) or 0.02
         with torch.no_grad():

@@ -24,7 +24,7 @@ def add_lora(model: nn.Module, lora: Lora, *, fake: bool) -> nn.Module:
 
     config = LoraConfig(
         r=lora.r,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # floats divide by r just as well
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
         bias=lora.bias,
@@ -32,7 +32,7 @@ def add_lora(model: nn.Module, lora: Lora, *, fake: bool) -> nn.Module:
     )
     try:
         with _converting_fakes() if fake else _unchanged():
-            adapted: nn.Module = get_peft_model(model, config)  # type: ignore[arg-type]
+            adapted: nn.Module = get_peft_model(model, config)
     except ValueError as error:
         raise InvalidRequest.at(
             "/model/lora/target_modules",
