@@ -1,26 +1,43 @@
 """Predicted beside measured, phase by phase: `python -m profiler.compare request.json`.
 
-A tool for hunting deviations. It runs in this process; the service uses the executor.
+A tool for hunting deviations. Both numbers come from children of an executor, as in the service.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from planner.check import check
+from planner.devices import BUILTIN
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
-from planner.request import SimulationRequest
+from profiler.executor import Executor
+from profiler.limits import Limits
 from profiler.measured import Measured
-from profiler.run import measure_request
+from profiler.outcome import Outcome
 
 
 def main() -> int:
     """Print the table; the exit status is 1 where the peaks differ by more than `--tolerance`."""
+    arguments = _arguments()
+    body = sys.stdin.read() if str(arguments.request) == "-" else arguments.request.read_text()
+    limits = Limits(3600.0, timing_budget_seconds=60.0 if arguments.seconds else 0.0)
+    prediction, measured = asyncio.run(
+        predict_and_measure(json.loads(body), limits, trace=not arguments.measured_only)
+    )
+    for line in table(prediction, measured):
+        print(line)
+    if prediction is None:
+        return 0
+    error = relative_error(prediction.peak_bytes, measured.peak_bytes)
+    return int(abs(error) > arguments.tolerance)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "request", type=Path, help="a body of POST /v1/simulations, as JSON; - reads stdin"
@@ -28,29 +45,32 @@ def main() -> int:
     parser.add_argument("--tolerance", type=float, default=0.001, help="relative error of the peak")
     parser.add_argument("--measured-only", action="store_true", help="do not trace")
     parser.add_argument("--seconds", action="store_true", help="also time the step")
-    arguments = parser.parse_args()
-    body = sys.stdin.read() if str(arguments.request) == "-" else arguments.request.read_text()
-    request = check(SimulationRequest.model_validate(json.loads(body)))
-    prediction = None if arguments.measured_only else predict(request)
-    measured = measure_request(
-        request, timing_budget_seconds=60.0 if arguments.seconds else 0.0
-    ).measured
-    for line in table(prediction, measured):
-        print(line)
-    if prediction is None:
-        return 0
-    return int(
-        abs(relative_error(prediction.peak_bytes, measured.peak_bytes)) > arguments.tolerance
-    )
+    return parser.parse_args()
 
 
-def predict(request: SimulationRequest) -> Prediction:
-    """Trace and simulate in this process."""
-    from planner.devices import BUILTIN
-    from planner.simulation import simulate
-    from planner.trace import trace
+async def predict_and_measure(
+    request: dict[str, Any], limits: Limits, *, trace: bool = True
+) -> tuple[Prediction | None, Measured]:
+    """Simulate the request, if asked to, and run it.
 
-    return simulate(trace(request, BUILTIN[request.device]))
+    Raises:
+        SystemExit: one of the two failed; its problem is the message.
+    """
+    device = BUILTIN[request.get("device", "cpu")].model_dump(mode="json")
+    prediction = None
+    async with Executor() as executor:
+        if trace:
+            simulated = _result(await executor.simulate(request, device, limits=limits))
+            prediction = Prediction.model_validate(simulated["prediction"])
+        ran = _result(await executor.run(request, device, limits=limits))
+    return prediction, Measured.model_validate(ran["measured"])
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    if outcome.result is None:
+        problem = json.dumps(outcome.problem, indent=2)
+        raise SystemExit(f"{outcome.exit.log}\n{outcome.status}: {problem}")
+    return outcome.result
 
 
 def relative_error(predicted: int, measured: int) -> float:

@@ -19,6 +19,9 @@ OVERHEAD_SHARE = 1 / 8
 profiler's event buffers (about 100 bytes an event); and the holes that malloc keeps after releases,
 which grow with the tensors."""
 
+_FILE_BYTES = 2**30
+"""Largest file that a child may write: its log and scratch must not fill the disk."""
+
 _HOST_SHARE = 0.9
 """No job gets more than this, whatever was asked: the rest keeps the host alive."""
 
@@ -87,6 +90,7 @@ def apply(limits: Limits) -> None:
     # The kernel warns (SIGXCPU) at the first and kills at the second: the warning says why.
     _lower(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 5)
     _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, _FILE_BYTES)
 
 
 def _lower(kind: int, soft: int, hard: int | None = None) -> None:

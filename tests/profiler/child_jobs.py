@@ -33,6 +33,8 @@ def facts(payload, channel):
             "environment": dict(os.environ),
             "interfaces": interfaces,
             "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
+            "file": resource.getrlimit(resource.RLIMIT_FSIZE)[0],
+            "cpu": resource.getrlimit(resource.RLIMIT_CPU),
             "oom_score_adj": int(Path("/proc/self/oom_score_adj").read_text()),
             "stdout_is_log": os.path.realpath("/proc/self/fd/1"),
         }

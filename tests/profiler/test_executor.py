@@ -76,6 +76,9 @@ class TestSuccess:
         found = (await executor.execute("facts", {}, limits=QUICK)).result
         assert found["session"] == found["pid"]
         assert found["core"] == 0
+        assert 0 < found["file"] <= 2**30
+        soft, hard = found["cpu"]
+        assert QUICK.wall_seconds <= soft < hard
         assert found["oom_score_adj"] == 1000
         assert found["environment"]["HF_HUB_OFFLINE"] == "1"
         assert found["environment"]["TRANSFORMERS_OFFLINE"] == "1"
@@ -313,7 +316,8 @@ class TestEnds:
         outcome = await executor.execute("echo", {}, limits=QUICK)
         assert outcome.status == "succeeded"
 
-    async def test_a_warm_process_that_hangs_is_replaced(self, executor):
+    async def test_a_warm_process_that_hangs_is_replaced(self, executor, monkeypatch):
+        monkeypatch.setattr("profiler.executor._END_SECONDS", 1.0)
         task, heard = await started(executor, "sleep", {"seconds": 60})
         psutil.Process(heard["pid"]).parent().suspend()
         task.cancel()
