@@ -24,9 +24,9 @@ from planner.tracing.opinfo import tensors_in
 
 aten = torch.ops.aten
 
-SECONDS = 20.0  # for all probes of a trace
+SECONDS = 15.0  # for all probes of a trace
 CALL_BYTES = 1 << 30  # operands and outputs of one probe
-CALL_FLOPS = 20 * 10**9
+CALL_FLOPS = 8 * 10**9
 
 Layout = tuple[Any, ...]
 
