@@ -48,7 +48,12 @@ def models(
     columns = [("Task", "name"), ("Model types", "count"), ("What it is", "summary")]
     out.print(render.listing(columns, rows, "No tasks."))
     if catalogue["presets"]:
-        columns = [("Preset", "name"), ("Sizes", "sizes"), ("Paper", "paper")]
+        columns = [
+            ("Preset", "name"),
+            ("What it is", "summary"),
+            ("Size paper", "sizes.paper"),
+            ("Paper", "paper"),
+        ]
         out.print(render.listing(columns, catalogue["presets"], ""))
 
 
