@@ -31,10 +31,16 @@ def trace(
     *,
     progress: Progress | None = None,
     max_ops: int = MAX_OPS,
+    probe: bool = True,
 ) -> Tape:
     """Execute the workload on fake tensors and return its tape.
 
     Call it in a process of its own: it patches library functions while it runs.
+
+    Args:
+        progress: told the name of each phase as it begins.
+        max_ops: bound of the tape.
+        probe: ask kernels of this host for their scratch (`planner.tracing.probe`); it starts threads.
 
     Raises:
         InvalidRequest, ModelBuildFailed, StepFailed: the description or its step is wrong.
@@ -61,7 +67,7 @@ def trace(
             "limitations": [],
         }
     )
-    return with_probed_scratch(tape, mode.probes)
+    return with_probed_scratch(tape, mode.probes) if probe else tape
 
 
 class _TapeHooks:

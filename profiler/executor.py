@@ -28,12 +28,7 @@ from profiler.warm_client import Exit, WarmClient, WarmProcessGone
 OnProgress = Callable[[dict[str, Any]], Awaitable[None] | None]
 
 JOBS = {"simulate": "profiler.jobs:simulate", "run": "profiler.jobs:run"}
-PRELOAD = (
-    "transformers.modeling_utils",
-    "transformers.generation.utils",
-    "transformers.models.auto.modeling_auto",
-    "peft",
-)
+PRELOAD = ("planner.preload",)
 
 _END_SECONDS = 5.0
 _BUFFER_BYTES = 4 * 2**20
