@@ -42,39 +42,45 @@ def make_inputs(
         InvalidRequest: the sequence has no room for the image's tokens, or the model's inputs are
             of a kind that Headroom cannot make.
     """
-    dtype = parameter_dtype(workload.precision)
-    samples = Samples(config, workload.batch_size, dtype, torch.device(device))
-    kind = _kind(model, description.task)
-    inputs = _MAKERS[kind](samples, model, description.task, workload)
-    return accepted(model, inputs)
+    samples = Samples(
+        model=model,
+        config=config,
+        named=parameters_of(model),
+        batch=workload.batch_size,
+        dtype=parameter_dtype(workload.precision),
+        device=torch.device(device),
+    )
+    make = _maker(samples.named, description.task)
+    inputs = make(samples, description.task, workload)
+    return {name: value for name, value in inputs.items() if name in samples.named}
 
 
-def _kind(model: nn.Module, task: str) -> str:
-    named = parameters_of(model)
+def _maker(named: frozenset[str], task: str) -> Callable[[Samples, str, Workload], Inputs]:
     if task == "image-text-to-text":
-        return "image-text"
+        return image_text_inputs
     if task in _SOUND_TASKS:
-        return "sound"
+        return sound_inputs
     if task in _IMAGE_TASKS:
-        return "image" if named & {"pixel_values", "inputs"} else "pixel-ids"
+        return image_inputs if named & {"pixel_values", "inputs"} else _pixel_ids
     if "input_ids" in named:
-        return "text"
-    return "sound" if named & {"input_features", "input_values"} else "image"
+        return _text
+    return sound_inputs if named & {"input_features", "input_values"} else image_inputs
 
 
-def _text(samples: Samples, model: nn.Module, task: str, workload: Workload) -> Inputs:
+def _text(samples: Samples, task: str, workload: Workload) -> Inputs:
     length = workload.sequence_length
     inputs: Inputs = {
         "input_ids": samples.ids(length),
         "attention_mask": samples.ones(samples.batch, length),
     }
     _end_with_eos(samples.config, task, inputs["input_ids"])
-    named = parameters_of(model)
-    if "bbox" in named:
+    if "bbox" in samples.named:
         inputs["bbox"] = _boxes_of_words(samples, length)
+    if samples.config.model_type == "git":  # its loss counts the image's tokens away
+        inputs |= image_inputs(samples, "feature-extraction", workload)
     if workload.mode == "train":
         inputs |= text_labels(samples, task, inputs["input_ids"], workload)
-    elif workload.mode == "inference" and _needs_decoder_ids(samples.config, named):
+    elif workload.mode == "inference" and _needs_decoder_ids(samples):
         inputs["decoder_input_ids"] = samples.ids(workload.target_length or length)
     if task == "multiple-choice":
         choices = ("input_ids", "attention_mask", "bbox")
@@ -86,8 +92,8 @@ def _text(samples: Samples, model: nn.Module, task: str, workload: Workload) -> 
     return inputs
 
 
-def _needs_decoder_ids(config: PreTrainedConfig, named: set[str]) -> bool:
-    return config.is_encoder_decoder and "decoder_input_ids" in named
+def _needs_decoder_ids(samples: Samples) -> bool:
+    return samples.config.is_encoder_decoder and "decoder_input_ids" in samples.named
 
 
 def _end_with_eos(config: PreTrainedConfig, task: str, ids: Tensor) -> None:
@@ -122,7 +128,7 @@ def text_labels(samples: Samples, task: str, ids: Tensor, workload: Workload) ->
     return {"labels": ids.clone()}
 
 
-def _pixel_ids(samples: Samples, model: nn.Module, task: str, workload: Workload) -> Inputs:
+def _pixel_ids(samples: Samples, task: str, workload: Workload) -> Inputs:
     """Models that read pixels as tokens of a colour palette."""
     positions = getattr(samples.config, "n_positions", workload.sequence_length)
     size = (samples.batch, positions)
@@ -132,30 +138,14 @@ def _pixel_ids(samples: Samples, model: nn.Module, task: str, workload: Workload
     return inputs
 
 
-Maker = Callable[[Samples, nn.Module, str, Workload], Inputs]
-_MAKERS: dict[str, Maker] = {
-    "text": _text,
-    "image": image_inputs,
-    "pixel-ids": _pixel_ids,
-    "sound": sound_inputs,
-    "image-text": image_text_inputs,
-}
-
-
-def parameters_of(model: nn.Module) -> set[str]:
+def parameters_of(model: nn.Module) -> frozenset[str]:
     """Names that the model's forward takes; adapters are looked through."""
     wrapper: Any = model
     base = wrapper.get_base_model() if isinstance(model, _peft_model()) else wrapper
-    return set(inspect.signature(base.forward).parameters)
+    return frozenset(inspect.signature(base.forward).parameters)
 
 
 def _peft_model() -> type | tuple[()]:
     """peft's wrapper, where it has been imported: without it there are no adapters."""
     peft = sys.modules.get("peft")
     return () if peft is None else peft.PeftModel
-
-
-def accepted(model: nn.Module, inputs: Inputs) -> Inputs:
-    """The inputs that the model's forward names, and all of them where it takes any."""
-    names = parameters_of(model)
-    return {name: value for name, value in inputs.items() if name in names}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -16,9 +16,15 @@ _SEED = 0
 
 @dataclass
 class Samples:
-    """Tensors for one batch, of one device and floating-point dtype."""
+    """Tensors for one batch, of one device and floating-point dtype.
 
+    Attributes:
+        named: what the model's forward takes, by name.
+    """
+
+    model: nn.Module
     config: PreTrainedConfig
+    named: frozenset[str]
     batch: int
     dtype: torch.dtype
     device: torch.device

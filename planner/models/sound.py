@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -20,14 +19,13 @@ Inputs = dict[str, Any]
 _FEATURES = ("num_mel_bins", "input_feat_per_channel", "feature_projection_input_dim", "input_dim")
 
 
-def sound_inputs(samples: Samples, model: nn.Module, task: str, workload: Workload) -> Inputs:
+def sound_inputs(samples: Samples, task: str, workload: Workload) -> Inputs:
     """Sound, and in training what was said or what it is.
 
     The time axis of a waveform or spectrogram has `sequence_length` entries, except where the
     architecture fixes it (whisper: 2 x max_source_positions frames; AST: max_length frames).
     """
-    named = set(inspect.signature(model.forward).parameters)
-    inputs = _sound(samples, named, workload)
+    inputs = _sound(samples, workload)
     train = workload.mode == "train"
     if task == "audio-classification":
         return inputs | ({"labels": class_labels(samples)} if train else {})
@@ -35,17 +33,17 @@ def sound_inputs(samples: Samples, model: nn.Module, task: str, workload: Worklo
         return inputs
     length = workload.target_length or workload.sequence_length
     if not samples.config.is_encoder_decoder:
-        length = workload.target_length or _frames(model, inputs, length)
+        length = workload.target_length or _frames(samples.model, inputs, length)
     if train:
         return inputs | {"labels": samples.ids(length)}
-    if workload.mode == "inference" and "decoder_input_ids" in named:
+    if workload.mode == "inference" and "decoder_input_ids" in samples.named:
         return inputs | {"decoder_input_ids": samples.ids(length)}
     return inputs
 
 
-def _sound(samples: Samples, named: set[str], workload: Workload) -> Inputs:
+def _sound(samples: Samples, workload: Workload) -> Inputs:
     config = _hearing_part(samples.config)
-    if "input_features" in named:
+    if "input_features" in samples.named:
         width = _feature_width(config)
         if hasattr(config, "max_source_positions") and hasattr(config, "num_mel_bins"):
             # The whisper family: channels first, and exactly as long as its positions.

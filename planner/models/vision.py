@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from planner.models.samples import Samples
 from planner.request import Workload
@@ -21,16 +20,15 @@ _DETECTION_PIXELS = 640  # COCO models' usual square, likewise
 _OBJECTS = 4  # labelled objects in each image; COCO has 7 on average, losses barely grow with it
 
 
-def image_inputs(samples: Samples, model: nn.Module, task: str, workload: Workload) -> Inputs:
+def image_inputs(samples: Samples, task: str, workload: Workload) -> Inputs:
     """Pixels, and in training the task's labels."""
     config = samples.config
     height, width = image_size(config, task, workload)
-    named = set(inspect.signature(model.forward).parameters)
-    inputs = _pixels(samples, named, height, width)
+    inputs = _pixels(samples, height, width)
     if workload.mode != "train":
         return inputs
-    if task == "image-segmentation" and "mask_labels" in named:
-        return inputs | _mask_labels(samples, named, height, width)
+    if task == "image-segmentation" and "mask_labels" in samples.named:
+        return inputs | _mask_labels(samples, height, width)
     if task == "image-segmentation" and not _is_detector(config):
         labels = samples.integers((samples.batch, height, width), config.num_labels or 2)
         return inputs | {"labels": labels}
@@ -40,11 +38,11 @@ def image_inputs(samples: Samples, model: nn.Module, task: str, workload: Worklo
     return inputs | {"labels": class_labels(samples)} if task != "feature-extraction" else inputs
 
 
-def _pixels(samples: Samples, named: set[str], height: int, width: int) -> Inputs:
+def _pixels(samples: Samples, height: int, width: int) -> Inputs:
     config = samples.config
     vision = vision_part(config)
     channels = getattr(vision, "num_channels", None) or getattr(vision, "in_channels", None) or 3
-    if "spatial_shapes" in named:  # images come as a row of flattened patches
+    if "spatial_shapes" in samples.named:  # images come as a row of flattened patches
         side = vision.patch_size
         rows = max(1, int(vision.num_patches**0.5))
         return {
@@ -53,8 +51,8 @@ def _pixels(samples: Samples, named: set[str], height: int, width: int) -> Input
             "spatial_shapes": torch.full((samples.batch, 2), rows, device=samples.device),
         }
     pixels = samples.floats(samples.batch, channels, height, width)
-    name = "pixel_values" if "pixel_values" in named else "inputs"
-    if "inputs" in named and "pixel_values" in named:
+    name = "pixel_values" if "pixel_values" in samples.named else "inputs"
+    if "inputs" in samples.named and "pixel_values" in samples.named:
         name = "inputs"
     return {name: pixels}
 
@@ -69,7 +67,8 @@ def image_size(config: PreTrainedConfig, task: str, workload: Workload) -> tuple
             return size, size
         if isinstance(size, (list, tuple)) and len(size) >= 2:
             return int(size[-2]), int(size[-1])
-    usual = _CLASSIFICATION_PIXELS if "classification" in task else _DETECTION_PIXELS
+    fine = task in ("image-segmentation", "object-detection")
+    usual = _DETECTION_PIXELS if fine else _CLASSIFICATION_PIXELS
     return usual, usual
 
 
@@ -107,7 +106,7 @@ def _objects(samples: Samples, masks: tuple[int, int] | None) -> list[dict[str, 
     return objects
 
 
-def _mask_labels(samples: Samples, named: set[str], height: int, width: int) -> Inputs:
+def _mask_labels(samples: Samples, height: int, width: int) -> Inputs:
     shape = (_OBJECTS, height, width)
     inputs: Inputs = {
         "mask_labels": [samples.integers(shape, 2).to(torch.float32) for _ in range(samples.batch)],
@@ -116,7 +115,7 @@ def _mask_labels(samples: Samples, named: set[str], height: int, width: int) -> 
             for _ in range(samples.batch)
         ],
     }
-    if "task_inputs" in named:
+    if "task_inputs" in samples.named:
         length = getattr(samples.config, "task_seq_len", 77)
         inputs["task_inputs"] = samples.integers((samples.batch, length), 1000)
         text = getattr(samples.config, "text_encoder_context_length", 77)
