@@ -9,14 +9,30 @@ from sqlalchemy import select
 
 from app.context import Context
 from app.jobs.lifecycle import table_of
+from app.jobs.service import Table, read
+from app.kit.preferences import seconds_to_wait
 from app.models import JobStatus
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
 
 
-async def wait_until_final(context: Context, job_id: str, seconds: float) -> None:
-    """Return when the job is in a final state, is gone, time is up, or the server ends."""
+async def wait_as_preferred(context: Context, job: Table, prefer: str | None) -> Table:
+    """The job when it is in a final state, or as it is when the time that the client prefers to
+    wait is up, or the server ends.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    if JobStatus(job.status).is_final:
+        return job
+    settings = context.settings
+    seconds = seconds_to_wait(prefer, settings.default_wait_s, settings.max_wait_s)
+    await _wait(context, job.id, seconds)
+    return await read(context, type(job), job.id)
+
+
+async def _wait(context: Context, job_id: str, seconds: float) -> None:
     table = table_of(job_id)
     deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE_S

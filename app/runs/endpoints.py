@@ -11,9 +11,8 @@ from app.jobs import service as jobs
 from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
 from app.jobs.schemas import is_unchanged, problems, set_headers
 from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph
-from app.jobs.waiting import wait_until_final
+from app.jobs.waiting import wait_as_preferred
 from app.kit.json_body import StrictJsonRoute
-from app.kit.preferences import seconds_to_wait
 from app.models import Run
 from app.runs import repository, service
 from app.runs.schemas import RunCreate, RunPage, RunQuery, RunResource
@@ -47,11 +46,7 @@ async def create(
     not done by then goes on, and is to be asked for at `Location` (202).
     """
     run, created = await service.submit(context, body, idempotency_key)
-    settings = context.settings
-    await wait_until_final(
-        context, run.id, seconds_to_wait(prefer, settings.default_wait_s, settings.max_wait_s)
-    )
-    run = await jobs.read(context, Run, run.id)
+    run = await wait_as_preferred(context, run, prefer)
     set_headers(response, run, f"{router.prefix}/{run.id}", created)
     return await _resource(context, run)
 

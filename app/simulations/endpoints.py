@@ -11,9 +11,8 @@ from app.jobs import service as jobs
 from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
 from app.jobs.schemas import is_unchanged, problems, set_headers
 from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph, predicted_timeline
-from app.jobs.waiting import wait_until_final
+from app.jobs.waiting import wait_as_preferred
 from app.kit.json_body import StrictJsonRoute
-from app.kit.preferences import seconds_to_wait
 from app.models import Simulation
 from app.simulations import repository, service
 from app.simulations.schemas import SimulationPage, SimulationQuery, SimulationResource
@@ -49,13 +48,7 @@ async def create(
     is answered from the store (200).
     """
     simulation, created = await service.submit(context, body, idempotency_key)
-    settings = context.settings
-    await wait_until_final(
-        context,
-        simulation.id,
-        seconds_to_wait(prefer, settings.default_wait_s, settings.max_wait_s),
-    )
-    simulation = await jobs.read(context, Simulation, simulation.id)
+    simulation = await wait_as_preferred(context, simulation, prefer)
     set_headers(response, simulation, f"{router.prefix}/{simulation.id}", created)
     return await _resource(context, simulation)
 

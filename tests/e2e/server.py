@@ -52,10 +52,15 @@ class Server:
         """The condition's value once it is true."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
-            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
-            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.story()
+            assert self.process.poll() is None, self.story()
             time.sleep(0.05)
         return value
+
+    def story(self) -> str:
+        """The log's end, without the requests that only looked."""
+        lines = self.log.read_text().splitlines()
+        return "\n".join(line for line in lines if '"GET ' not in line)[-4000:]
 
     def worker(self) -> psutil.Process:
         """The local worker's process."""

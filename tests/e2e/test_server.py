@@ -24,13 +24,13 @@ SMALL = {
     },
     "workload": {"batch_size": 2, "sequence_length": 32},
 }
-#: Takes many seconds to run for real.
+#: Takes seconds to run for real.
 LONG = {
     "model": {
         "source": "transformers",
-        "config": {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12},
+        "config": {"model_type": "gpt2", "n_layer": 4, "n_embd": 256, "n_head": 4},
     },
-    "workload": {"batch_size": 8, "sequence_length": 512},
+    "workload": {"batch_size": 2, "sequence_length": 128},
 }
 
 
@@ -65,6 +65,13 @@ def start_run(client, body) -> str:
 
 def status(client, location: str) -> str:
     return client.get(location).json()["status"]
+
+
+def end_of(server: Server, location: str, seconds: float = 120) -> dict:
+    """The resource when it has reached a final state."""
+    final = ("succeeded", "failed", "cancelled", "out_of_memory")
+    server.wait_until(lambda: status(server.client, location) in final, seconds)
+    return server.client.get(location).json()
 
 
 def test_predicted_and_measured_side_by_side(server):
@@ -132,9 +139,8 @@ def test_a_killed_worker_is_replaced_and_its_run_ends(server):
     worker.kill()
     _, alive = psutil.wait_procs(children, 5)
     assert alive == []
-    final = ("succeeded", "failed", "out_of_memory")
-    server.wait_until(lambda: status(server.client, location) in final, seconds=200)
-    assert status(server.client, location) == "succeeded"
+    run = end_of(server, location)
+    assert run["status"] == "succeeded", run["problem"]
 
 
 def test_sigterm_takes_all_processes_down(tmp_path):
@@ -163,7 +169,8 @@ def test_what_was_accepted_survives_a_killed_server(tmp_path):
         worker.wait(60)
         second = Server(tmp_path)
         processes += second.descendants()
-        second.wait_until(lambda: status(second.client, location) == "succeeded", seconds=90)
+        simulation = end_of(second, location)
+        assert simulation["status"] == "succeeded", simulation["problem"]
         again = second.client.post("/v1/simulations", json=SMALL, headers=headers)
         assert again.headers["Location"] == location
         processes += second.descendants()
