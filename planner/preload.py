@@ -29,12 +29,13 @@ def _trace_tiny_model() -> None:
     from planner.request import SimulationRequest
     from planner.trace import trace
 
-    config = {"model_type": "llama", "vocab_size": 16, "hidden_size": 8, "intermediate_size": 8}
+    # Large enough that every activation is fake: real ones would start OpenMP's threads.
+    config = {"model_type": "llama", "vocab_size": 256, "hidden_size": 128}
     heads = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
     request = SimulationRequest.model_validate(
         {
             "model": {"source": "transformers", "config": config | heads},
-            "workload": {"mode": "inference", "sequence_length": 4},
+            "workload": {"mode": "inference", "sequence_length": 64},
         }
     )
     trace(request, BUILTIN["cpu"], probe=False)

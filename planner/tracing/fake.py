@@ -18,7 +18,7 @@ from planner.tracing.dynamic import DYNAMIC
 from planner.tracing.kernels import KERNELS
 
 REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
-REAL_FLOATS = 1 << 10  # elements; constants such as drop-path rates, read while a model is built
+REAL_FLOATS = 64  # elements; constants such as drop-path rates, read while a model is built
 
 _CPU = torch.device("cpu")
 _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
