@@ -123,10 +123,17 @@ def _forward_backward(
 
 def _loss(job: Job) -> Tensor:
     # The outputs are dropped at the return, as transformers' `Trainer.compute_loss` does.
-    loss = job.model(**job.inputs).loss
-    if loss is None:
-        raise ValueError(f"{type(job.model).__name__} returns no loss for {sorted(job.inputs)}")
-    return loss
+    outputs = job.model(**job.inputs)
+    loss = getattr(outputs, "loss", None)
+    return _mean_output(outputs) if loss is None else loss
+
+
+def _mean_output(outputs: Any) -> Tensor:
+    """The loss of models without one of their own (feature extraction): their mean output."""
+    for output in outputs.values():
+        if isinstance(output, Tensor) and output.is_floating_point() and output.requires_grad:
+            return output.mean()
+    raise ValueError(f"{type(outputs).__name__} has no output to train on")
 
 
 def _infer(job: Job, hooks: Hooks, steps: int) -> None:

@@ -101,7 +101,7 @@ TASKS: dict[str, TaskSpec] = {
         "text from an image and a text",
     ),
     "feature-extraction": TaskSpec(
-        (_head("", ""),), "none", "hidden states of the bare model; trained towards zero"
+        (_head("", ""),), "none", "hidden states of the bare model; trained on their mean"
     ),
 }
 
