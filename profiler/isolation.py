@@ -15,16 +15,19 @@ _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; end at once if it has already.
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send a signal when this process's parent ends; end at once if it has already.
 
     The signal is tied to the *thread* that forked, so the parent must fork from one that stays. A
     change of credentials clears it: call this after `leave_network`.
+
+    Raises:
+        SystemExit: the parent ended before the kernel was asked.
     """
-    if _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+    if _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
-        os._exit(1)
+        raise SystemExit("the parent process has gone")
 
 
 def leave_network() -> bool:

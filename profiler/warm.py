@@ -34,16 +34,20 @@ def main() -> None:
     """Serve on the control socket of the first argument, what the second says (JSON)."""
     control = socket.socket(fileno=int(sys.argv[1]))
     specification = json.loads(sys.argv[2])
-    isolation.die_with_parent(specification["parent"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    jobs = load_jobs(specification["jobs"])
-    for module in specification["preload"]:
-        importlib.import_module(module)
-    # What is imported stays: the collector of a child need not visit, and so copy, these pages.
-    gc.collect()
-    gc.freeze()
-    WarmProcess(control, jobs).serve()
-    shutil.rmtree(specification["scratch"], ignore_errors=True)
+    # Whatever ends the worker ends this process in order: children killed, scratch removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    try:
+        isolation.die_with_parent(specification["parent"], signal.SIGTERM)
+        jobs = load_jobs(specification["jobs"])
+        for module in specification["preload"]:
+            importlib.import_module(module)
+        # What is imported stays: a child's collector need not visit, and so copy, these pages.
+        gc.collect()
+        gc.freeze()
+        WarmProcess(control, jobs).serve()
+    finally:
+        shutil.rmtree(specification["scratch"], ignore_errors=True)
 
 
 def load_jobs(specification: Mapping[str, str]) -> dict[str, Job]:
@@ -68,6 +72,13 @@ class WarmProcess:
         """Serve until the worker closes the control socket; then kill every child."""
         self._watch_children()
         self._tell({"ready": os.getpid()})
+        try:
+            self._loop()
+        finally:
+            for job in list(self._pids):
+                self._kill(job)
+
+    def _loop(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
@@ -77,9 +88,7 @@ class WarmProcess:
                     self._drain_wakeups()
                     self._reap()
                 if self._control in ready and not self._command():
-                    break
-        for job in list(self._pids):
-            self._kill(job)
+                    return
 
     def _watch_children(self) -> None:
         self._wakeup.setblocking(False)

@@ -395,3 +395,4 @@ async def test_when_the_worker_is_killed_its_children_die_within_a_second(during
         worker.wait()
         for pid in pids:
             assert await gone(pid, seconds=1.0)
+    assert list(tmp_path.iterdir()) == [], "the scratch folder is removed"
