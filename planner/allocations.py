@@ -62,7 +62,7 @@ class Allocations:
 
 
 @contextmanager
-def record_allocations(detailed: bool = False) -> Iterator[Allocations]:
+def record_allocations(detailed: bool = False, collect: bool = True) -> Iterator[Allocations]:
     """Record until the block ends; the yielded object is filled then.
 
     Tensors that lived before count neither when they were made nor when they are released.
@@ -70,9 +70,10 @@ def record_allocations(detailed: bool = False) -> Iterator[Allocations]:
     Args:
         detailed: mark every op, with its operands' shapes, and fill `address`, at many times the
             cost. For people hunting a deviation.
+        collect: run the garbage collector first, so that earlier garbage is not released inside.
     """
-    # Garbage of earlier work must not be released inside the recording.
-    gc.collect()
+    if collect:
+        gc.collect()
     config = ProfilerConfig(
         ProfilerState.KINETO,
         detailed,  # report_input_shapes

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from planner.tracing.dynamic import DYNAMIC
 from planner.tracing.kernels import KERNELS
+from planner.tracing.memo import Memo
 
 REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
 REAL_FLOATS = 64  # elements; constants such as drop-path rates, read while a model is built
@@ -29,6 +30,7 @@ class FakeExecution:
 
     def __init__(self) -> None:
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self._memo = Memo(self.mode)
 
     def device_of(self, tensor: Tensor) -> torch.device:
         return tensor.fake_device if isinstance(tensor, FakeTensor) else _CPU
@@ -44,7 +46,7 @@ class FakeExecution:
         rule = DYNAMIC.get(func) or KERNELS.get(func)
         if rule is not None:
             return rule(self, func, args, kwargs)
-        return self.mode.dispatch(func, types, args, kwargs)
+        return self._memo.run(func, types, args, kwargs)
 
     def meta(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         """The op's result according to torch's own meta kernels."""

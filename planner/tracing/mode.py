@@ -35,6 +35,10 @@ class TracingMode(TorchDispatchMode):
         self.in_backward = False
         self._recompute_from: int | None = None  # first storage of the recomputation going on
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and the wrapper costs as much as recording
+
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:

@@ -138,7 +138,11 @@ def ask(calls: list[KernelCall], deadline: float = float("inf")) -> dict[KernelC
     if not calls:
         return {}
     outputs: dict[str, tuple[KernelCall, int]] = {}
-    with torch._C._DisableTorchDispatch(), torch.no_grad(), record_allocations() as recorded:
+    with (
+        torch._C._DisableTorchDispatch(),
+        torch.no_grad(),
+        record_allocations(collect=False) as recorded,
+    ):
         for index, call in enumerate(calls):
             if time.monotonic() > deadline:
                 break
