@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ from app.engine import client as engine_client
 from app.models import Base
 from app.settings import Settings
 
+logging.getLogger("alembic").setLevel(logging.WARNING)
 _SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
 _BUSY_TIMEOUT_MS = 30_000
 

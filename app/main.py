@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 
 from app.catalogue import endpoints as catalogue
 from app.context import Context
@@ -85,12 +87,18 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
         metrics.router,
     ):
         app.include_router(router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
     problems.install(app, known_fields(SimulationRequest, RunCreate, DeviceProfile))
     metrics.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(CorrelationIdMiddleware)
     _complete_openapi(app)
     return app
+
+
+async def _to_docs() -> RedirectResponse:
+    """Where a person who opens the service in a browser finds something."""
+    return RedirectResponse("/docs")
 
 
 async def _warm_up(context: Context) -> None:
@@ -100,6 +108,8 @@ async def _warm_up(context: Context) -> None:
         await asyncio.to_thread(context.check, SimulationRequest.model_validate(example))
     except Exception:
         _log.exception("the check of requests does not work")
+    # What was imported stays for good: collections, the last one at exit too, need not look at it.
+    gc.freeze()
     context.warm.set()
 
 
