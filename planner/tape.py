@@ -138,14 +138,13 @@ class Tape:
             np.array(column, dtype=np.int64) for column in zip(*sorted(scratch), strict=True)
         )
         ids = np.arange(len(ops), dtype=np.int32) + len(self.storage_bytes)
-        first = self.op_event[ops]
-        end = self._op_births_end()[ops]
-        # Born before the op's outputs, dead right after them.
-        places = np.concatenate([first, end])
-        events = np.insert(self.events, places, np.concatenate([ids, ~ids]))
-        added = np.sort(places)
-        shift = np.searchsorted(added, self.op_event, side="left")
-        phase_shift = np.searchsorted(added, self.phase_events, side="left")
+        # Born before the op's outputs, dead right after them, and before the next op begins.
+        places = np.stack([self.op_event[ops], self._op_births_end()[ops]], axis=1)
+        events = np.insert(self.events, places.ravel(), np.stack([ids, ~ids], axis=1).ravel())
+        shift = 2 * np.searchsorted(ops, np.arange(self.op_count), side="left")
+        before = np.searchsorted(self.op_phase[ops], np.arange(len(self.phases)), side="left")
+        until = np.searchsorted(self.op_phase[ops], np.arange(len(self.phases)), side="right")
+        phase_shift = 2 * np.stack([before, until], axis=1)
         return replace(
             self,
             events=events,
