@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from planner.errors import FieldProblem, InvalidRequest
-from planner.models.fields import class_of, field_problems, without_metadata
+from planner.models.fields import (
+    class_of,
+    default_config,
+    field_problems,
+    without_metadata,
+)
 from planner.models.geometry import geometry_problems
 from planner.models.positions import position_problems
 from planner.request import TransformersModel, Workload
@@ -34,6 +40,7 @@ def make_config(description: TransformersModel, workload: Workload) -> PreTraine
     problems = [
         *geometry_problems(config),
         *position_problems(config, workload, description.task),
+        *_start_token_problems(config),
     ]
     if problems:
         raise InvalidRequest(problems)
@@ -71,9 +78,10 @@ def _instantiate(
 ) -> PreTrainedConfig:
     fields = without_metadata(description.config, config_class)
     fields.pop("model_type")
-    declared = getattr(config_class, "__dataclass_fields__", {})
-    if workload.image_size is not None and "image_size" in declared:
-        fields["image_size"] = workload.image_size
+    default = vars(default_config(cast(Any, config_class)) or object).get("image_size")
+    if workload.image_size is not None and default is not None:
+        side = workload.image_size
+        fields["image_size"] = side if isinstance(default, int) else [side] * len(default)
     try:
         config: PreTrainedConfig = config_class(**fields)
     except Exception as error:  # whatever a class raises, the fields caused it
@@ -108,6 +116,19 @@ def _pointer_named_in(detail: str, fields: dict[str, Any]) -> str:
         if name in words and (found := _pointer_to(name, fields)):
             return found
     return _ROOT
+
+
+def _start_token_problems(config: PreTrainedConfig) -> Iterator[FieldProblem]:
+    """A decoder starts with a token that its vocabulary must have."""
+    start = getattr(config, "decoder_start_token_id", None)
+    size = getattr(config.get_text_config(decoder=True), "vocab_size", None)
+    known = isinstance(start, int) and isinstance(size, int) and start >= size
+    if config.is_encoder_decoder and known:
+        yield FieldProblem(
+            f"{_ROOT}/decoder_start_token_id",
+            f"decoder_start_token_id {start} is outside a vocabulary of {size}",
+            f"set it below {size}, or raise vocab_size",
+        )
 
 
 def _names(fields: dict[str, Any]) -> list[str]:

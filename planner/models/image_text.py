@@ -72,11 +72,12 @@ def _images(samples: Samples, side: int) -> Inputs:
     sizes = {"image_sizes": torch.full((samples.batch, 2), side, device=samples.device)}
     if "pixel_attention_mask" in samples.named:  # idefics: several images a sample
         return {"pixel_values": samples.floats(samples.batch, 1, channels, side, side)}
-    if "image_sizes" in samples.named and hasattr(samples.config, "image_grid_pinpoints"):
+    if hasattr(samples.config, "image_grid_pinpoints"):
         # llava-next: the whole image and one tile of it
         return {"pixel_values": samples.floats(samples.batch, 2, channels, side, side), **sizes}
     pixels = {"pixel_values": samples.floats(samples.batch, channels, side, side)}
-    return pixels | sizes if "image_sizes" in samples.named else pixels
+    # The Pixtral encoder cuts away padding; other encoders of the same model classes take no sizes.
+    return pixels | sizes if vision.model_type == "pixtral" else pixels
 
 
 def _patch_rows(samples: Samples, vision: PreTrainedConfig, channels: int, side: int) -> Inputs:

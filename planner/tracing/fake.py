@@ -12,7 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 
 from planner.tracing.dynamic import DYNAMIC
 from planner.tracing.kernels import KERNELS
@@ -63,7 +68,10 @@ class FakeExecution:
             return func(*args, **kwargs)
         if func._schema.is_mutable or func in DYNAMIC:
             return func(*args, **kwargs)
-        result = self.mode.dispatch(func, types, args, kwargs)
+        try:
+            result = self.mode.dispatch(func, types, args, kwargs)
+        except (DynamicOutputShapeException, DataDependentOutputException):
+            return func(*args, **kwargs)  # shape or number follow from values, which are known here
         outputs = result if isinstance(result, (tuple, list)) else (result,)
         if all(not isinstance(output, Tensor) or _stays_real(output) for output in outputs):
             return func(*args, **kwargs)
