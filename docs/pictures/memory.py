@@ -69,7 +69,7 @@ def main() -> None:
     draw(axes, predicted, measured.timeline)
     axes.set_title(
         f"predicted peak {peaks[0]:,} bytes, measured {peaks[1]:,} "
-        f"({abs(peaks[0] - peaks[1]) / peaks[1]:.6%} apart)",
+        f"({abs(peaks[0] - peaks[1]):,} bytes apart)",
         fontsize=10,
     )
     save(figure, arguments.output)
