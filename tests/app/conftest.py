@@ -34,15 +34,6 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url, tmp_path_factory) -> str:
-    """A migrated database, copied for each test."""
-    execute(postgres_url, "CREATE DATABASE template_headroom")
-    url = postgres_url.replace("/postgres?", "/template_headroom?")
-    migrate(Settings(database_url=url, data_dir=tmp_path_factory.mktemp("template")))
-    return "template_headroom"
-
-
-@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory) -> Path:
     settings = Settings(data_dir=tmp_path_factory.mktemp("sqlite"))
     migrate(settings)
@@ -63,11 +54,10 @@ def sqlite_settings(request, tmp_path) -> Settings:
 def make_settings(request, tmp_path: Path, kind: str) -> Settings:
     url = None
     if kind == "postgresql":
-        server = request.getfixturevalue("postgres_url")
-        template = request.getfixturevalue("postgres_template")
-        name = f"test_{next(_numbers)}"
-        execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-        url = server.replace("/postgres?", f"/{name}?")
+        url = request.getfixturevalue("postgres_url")
+        # One database for all tests: creating and removing a hundred of them takes minutes.
+        migrate(Settings(database_url=url, data_dir=tmp_path))
+        empty(url)
     else:
         template = request.getfixturevalue("sqlite_template")
         source = sqlalchemy.create_engine(f"sqlite:///{template}")
@@ -86,10 +76,19 @@ def make_settings(request, tmp_path: Path, kind: str) -> Settings:
     )
 
 
-def execute(url: str, statement: str) -> None:
-    engine = sqlalchemy.create_engine(Settings(database_url=url).url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
+def empty(url: str) -> None:
+    """Delete every row of ours and the engine's, but not the records of migrations."""
+    engine = sqlalchemy.create_engine(Settings(database_url=url).url)
+    with engine.begin() as connection:
+        tables = connection.execute(
+            sqlalchemy.text(
+                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+                " WHERE schemaname IN ('public', 'dbos')"
+                " AND tablename NOT IN ('alembic_version', 'dbos_migrations')"
+            )
+        )
+        names = ", ".join(name for (name,) in tables)
+        connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
     engine.dispose()
 
 
