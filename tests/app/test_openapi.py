@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -44,7 +45,10 @@ def schema(request, tmp_path_factory):
 def test_every_answer_is_as_documented_and_none_is_a_5xx(schema, method, path):
     @given(case=schema[path][method].as_strategy())
     @hypothesis_settings(
-        max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        max_examples=int(os.environ.get("HEADROOM_FUZZ_EXAMPLES", "30")),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
     )
     def fuzz(case):
         case.call_and_validate(
