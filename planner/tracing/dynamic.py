@@ -55,18 +55,32 @@ def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
 
 @_rule(aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 def _index(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
-    """Known masks select known rows: their positions are looked up as the kernel does."""
+    """Masks select rows: their positions are looked up as the kernel does."""
     indices = [position for index in args[1] for position in _positions(index)]
     return _fake(execution, func, (args[0], indices, *args[2:]), kwargs)
 
 
 def _positions(index: Tensor | None) -> tuple[Tensor | None, ...]:
-    known_mask = (
-        index is not None
-        and not isinstance(index, FakeTensor)
-        and index.dtype in (torch.bool, torch.uint8)
-    )
-    return index.nonzero().unbind(1) if known_mask else (index,)
+    if index is None or index.dtype not in (torch.bool, torch.uint8):
+        return (index,)
+    return _where_true(index).unbind(1)
+
+
+@_rule(aten.nonzero.default)
+def _nonzero(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Where data is not zero."""
+    return _where_true(args[0])
+
+
+def _where_true(mask: Tensor) -> Tensor:
+    """[count, dims] positions; a mask that is not known is taken to hold at every second element.
+
+    A mask and its opposite then select all elements between them, as code that splits data expects.
+    """
+    if not isinstance(mask, FakeTensor):
+        return mask.nonzero()
+    flat = torch.arange(0, mask.numel(), 2)
+    return torch.stack(torch.unravel_index(flat, mask.shape), dim=1)
 
 
 @_rule(aten.topk.default)
