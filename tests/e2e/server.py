@@ -82,6 +82,12 @@ class Server:
         self.process.wait(30)
         self.client.close()
 
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def kill(self) -> None:
         """SIGKILL: nothing can be put in order."""
         self.process.kill()

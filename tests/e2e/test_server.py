@@ -167,23 +167,21 @@ def test_what_was_accepted_survives_a_killed_server(tmp_path):
     try:
         # What the worker has at hand it finishes; then it ends by itself.
         worker.wait(60)
-        second = Server(tmp_path)
-        processes += second.descendants()
-        simulation = end_of(second, location)
-        assert simulation["status"] == "succeeded", simulation["problem"]
-        again = second.client.post("/v1/simulations", json=SMALL, headers=headers)
-        assert again.headers["Location"] == location
-        processes += second.descendants()
-        second.stop()
+        with Server(tmp_path) as second:
+            processes += second.descendants()
+            simulation = end_of(second, location)
+            assert simulation["status"] == "succeeded", simulation["problem"]
+            again = second.client.post("/v1/simulations", json=SMALL, headers=headers)
+            assert again.headers["Location"] == location
+            processes += second.descendants()
     finally:
         end_all(processes)
 
 
 def test_a_server_without_worker_accepts_and_says_what_it_waits_for(tmp_path):
-    server = Server(tmp_path, with_worker=False)
-    start = time.monotonic()
-    response = server.client.post("/v1/simulations", json=SMALL, headers={"Prefer": "wait=1"})
-    assert response.status_code == 202
-    assert time.monotonic() - start >= 1
-    assert "no worker" in response.json()["warnings"][0]
-    server.stop()
+    with Server(tmp_path, with_worker=False) as server:
+        start = time.monotonic()
+        response = server.client.post("/v1/simulations", json=SMALL, headers={"Prefer": "wait=1"})
+        assert response.status_code == 202
+        assert time.monotonic() - start >= 1
+        assert "no worker" in response.json()["warnings"][0]
