@@ -1,4 +1,6 @@
-"""The workloads of `accuracy_cpu.py`: many families, tasks, modes and precisions, sized for a small CPU."""
+"""The workloads of `accuracy_cpu.py`: many families, tasks, modes and precisions, sized for a small
+CPU.
+"""
 
 from __future__ import annotations
 
@@ -115,12 +117,18 @@ CASES: dict[str, Case] = {
     "opt": _case(
         "opt",
         config={
-            "hidden_size": 384, "ffn_dim": 1536, "num_hidden_layers": 4, "word_embed_proj_dim": 384,
-            "num_attention_heads": 6, "vocab_size": 8000,
+            "hidden_size": 384,
+            "ffn_dim": 1536,
+            "num_hidden_layers": 4,
+            "word_embed_proj_dim": 384,
+            "num_attention_heads": 6,
+            "vocab_size": 8000,
         },
     ),
     "gpt_neox": _case("gpt_neox", config={**_BERT, "vocab_size": 8000}),
-    "bloom": _case("bloom", config={"hidden_size": 384, "n_layer": 4, "n_head": 6, "vocab_size": 8000}),
+    "bloom": _case(
+        "bloom", config={"hidden_size": 384, "n_layer": 4, "n_head": 6, "vocab_size": 8000}
+    ),
     "mixtral": _case("mixtral", config=_MIXTRAL),
     "mixtral eager experts": _case("mixtral", config=_MIXTRAL, model={"experts": "eager"}),
     "olmoe": _case("olmoe", config=_OLMOE),
@@ -129,8 +137,14 @@ CASES: dict[str, Case] = {
     "mamba2": _case(
         "mamba2",
         config={
-            "hidden_size": 256, "num_hidden_layers": 2, "vocab_size": 8000, "num_heads": 8,
-            "head_dim": 64, "n_groups": 1, "state_size": 32, "chunk_size": 64,
+            "hidden_size": 256,
+            "num_hidden_layers": 2,
+            "vocab_size": 8000,
+            "num_heads": 8,
+            "head_dim": 64,
+            "n_groups": 1,
+            "state_size": 32,
+            "chunk_size": 64,
         },
     ),
     "reformer": _case("reformer", config=_REFORMER, sequence_length=512),
@@ -149,14 +163,22 @@ CASES: dict[str, Case] = {
     ),
     "mobilebert": _case("mobilebert", _MLM, config={"num_hidden_layers": 4}),
     "albert": _case(
-        "albert", _MLM,
-        config={"hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 4, "intermediate_size": 1536},
-    ),  # fmt: skip
+        "albert",
+        _MLM,
+        config={
+            "hidden_size": 384,
+            "num_attention_heads": 6,
+            "num_hidden_layers": 4,
+            "intermediate_size": 1536,
+        },
+    ),
     "deberta-v2": _case("deberta-v2", _MLM, config={**_BERT, "relative_attention": True}),
     "roberta": _case("roberta", _MLM, config=_BERT),
     "electra": _case("electra", "token-classification", config=_BERT),
     "fnet": _case("fnet", _MLM, config={k: v for k, v in _BERT.items() if "heads" not in k}),
-    "longformer": _case("longformer", _MLM, config={**_BERT, "attention_window": 64}, sequence_length=256),
+    "longformer": _case(
+        "longformer", _MLM, config={**_BERT, "attention_window": 64}, sequence_length=256
+    ),
     "t5": _case("t5", _SEQ, config=_T5, target_length=64),
     "t5 checkpointed": _case("t5", _SEQ, config=_T5, checkpointing="full"),
     "t5 generation": _case("t5", _SEQ, config=_T5, mode="generation", new_tokens=8),
@@ -164,17 +186,36 @@ CASES: dict[str, Case] = {
     "bart bf16": _case("bart", _SEQ, config=_BART, precision="bf16"),
     "whisper": _case("whisper", "automatic-speech-recognition", config=_WHISPER, target_length=48),
     "wav2vec2": _case(
-        "wav2vec2", "automatic-speech-recognition",
-        config={**_BERT, "vocab_size": 32, "conv_dim": [64] * 7, "num_conv_pos_embeddings": 32,
-                "num_conv_pos_embedding_groups": 4},
-    ),  # fmt: skip
+        "wav2vec2",
+        "automatic-speech-recognition",
+        config={
+            **_BERT,
+            "vocab_size": 32,
+            "conv_dim": [64] * 7,
+            "num_conv_pos_embeddings": 32,
+            "num_conv_pos_embedding_groups": 4,
+        },
+    ),
     "vit": _case("vit", _IMG, config=_VIT, batch_size=4),
     "vit amp-bf16": _case("vit", _IMG, config=_VIT, batch_size=4, precision="amp-bf16"),
     "deit": _case("deit", _IMG, config=_VIT, batch_size=4),
-    "swin": _case("swin", _IMG, config={"embed_dim": 48, "depths": [2, 2, 2], "num_heads": [3, 6, 12]}),
-    "resnet": _case("resnet", _IMG, config={"depths": [1, 1, 1, 1], "embedding_size": 32}, batch_size=4, image_size=128),
+    "swin": _case(
+        "swin", _IMG, config={"embed_dim": 48, "depths": [2, 2, 2], "num_heads": [3, 6, 12]}
+    ),
+    "resnet": _case(
+        "resnet",
+        _IMG,
+        config={"depths": [1, 1, 1, 1], "embedding_size": 32},
+        batch_size=4,
+        image_size=128,
+    ),
     "resnet inference": _case("resnet", _IMG, mode="inference", batch_size=4, image_size=128),
-    "convnext": _case("convnext", _IMG, config={"depths": [1, 1, 2, 1], "hidden_sizes": [48, 96, 192, 384]}, image_size=128),
+    "convnext": _case(
+        "convnext",
+        _IMG,
+        config={"depths": [1, 1, 2, 1], "hidden_sizes": [48, 96, 192, 384]},
+        image_size=128,
+    ),
     "mobilevit": _case("mobilevit", _IMG, config={"num_labels": 10}),
     "segformer": _case("segformer", _IMG, config={"num_labels": 10}),
-}  # fmt: skip
+}

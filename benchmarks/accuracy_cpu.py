@@ -1,9 +1,11 @@
-"""Predicted against measured peak memory on this machine's CPU, case by case, and what MemTracker says.
+"""Predicted against measured peak memory on this machine's CPU, case by case, and what MemTracker
+says.
 
     python -m benchmarks.accuracy_cpu [--only SUBSTRING] [--write benchmarks/accuracy_cpu.md]
 
-Each number comes from a process of its own: the prediction from a fake trace, the measurement from torch's allocator
-reports while the same workload runs for real, MemTracker (torch.distributed._tools) under FakeTensorMode on the same step.
+Each number comes from a process of its own: the prediction from a fake trace, the measurement from
+torch's allocator reports while the same workload runs for real, MemTracker
+(torch.distributed._tools) under FakeTensorMode on the same step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""PyTorch's own tracker on the same workload: torch.distributed._tools.mem_tracker under FakeTensorMode.
+"""PyTorch's own tracker on the same workload: torch.distributed._tools.mem_tracker under
+FakeTensorMode.
 
-Used as its documentation says: everything built under the fake mode, module, optimizer and inputs tracked externally.
+Used as its documentation says: everything built under the fake mode, module, optimizer and inputs
+tracked externally.
 """
 
 from __future__ import annotations

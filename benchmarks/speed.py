@@ -2,7 +2,8 @@
 
     python -m benchmarks.speed [--write benchmarks/speed.md] [--no-memtracker]
 
-Each figure comes from a child forked from this warm process and limited to one core, as a worker does it.
+Each figure comes from a child forked from this warm process and limited to one core, as a worker
+does it.
 """
 
 from __future__ import annotations
@@ -97,8 +98,9 @@ def _measure(
     sender.send((wall, cpu, resident, result))
 
 
-HEADER = """| workload (train, bf16, AdamW, two steps) | headroom s | CPU s | peak RSS MiB | MemTracker s | ratio |
-|---|---:|---:|---:|---:|---:|"""
+HEADER = """| workload (train, bf16, AdamW, two steps) | headroom s | CPU s | peak RSS MiB |
+MemTracker s | ratio | |---|---:|---:|---:|---:|---:|
+"""
 
 
 def row(name: str, repeats: int, rival: bool) -> str:
@@ -134,7 +136,8 @@ def main() -> None:
         options.write.write_text(
             "# Speed of a simulation\n\n"
             "Made by `python -m benchmarks.speed --write benchmarks/speed.md`: medians of "
-            f"{options.repeats} alternating runs, each in a child on one core ({platform.processor() or platform.machine()}).\n"
+            f"{options.repeats} alternating runs, each in a child on one core of a "
+            f"{platform.machine()} machine.\n"
             f"Versions: {about}.\n\n" + "\n".join([HEADER, *lines]) + "\n"
         )
 

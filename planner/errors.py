@@ -1,4 +1,6 @@
-"""Errors that a caller can act on. Each knows its stable problem `type`; only the HTTP layer knows status codes."""
+"""Errors that a caller can act on. Each knows its stable problem `type`; only the HTTP layer knows
+status codes.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +48,7 @@ class InvalidRequest(HeadroomError):
 
     @classmethod
     def at(cls, pointer: str, detail: str, remedy: str | None = None) -> InvalidRequest:
+        """The error for one field."""
         return cls([FieldProblem(pointer, detail, remedy)])
 
 

@@ -1,7 +1,9 @@
-"""The computation graph of a tape: ops, and the tensors between them. From the tape alone; no torch.
+"""The computation graph of a tape: ops, and the tensors between them. From the tape alone; no
+torch.
 
-Nodes are ops (`kind` "op") and the data that existed before the step (`kind` "data": parameters, buffers, inputs,
-optimizer state). An edge carries the tensors that one op made and another reads; views are ops of their own.
+Nodes are ops (`kind` "op") and the data that existed before the step (`kind` "data": parameters,
+buffers, inputs, optimizer state). An edge carries the tensors that one op made and another reads;
+views are ops of their own.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from planner.tape import Category, OpFlag, Tape
 def build_graph(tape: Tape, step: int | None = None) -> nx.DiGraph:
     """The graph of one step (the last by default). O(ops + tensors read).
 
-    Node attributes: `kind`, `name`, `module`, `phase`, `flops`, `bytes_read`, `bytes_written`, `recompute`; for data `category` and
-    `bytes`. Edge attributes: `bytes` and `tensors` (how many), `layout` of the largest.
+    Node attributes: `kind`, `name`, `module`, `phase`, `flops`, `bytes_read`, `bytes_written`,
+    `recompute`; for data `category` and `bytes`. Edge attributes: `bytes` and `tensors` (how many),
+    `layout` of the largest.
 
     Raises:
         ValueError: the tape has no such step.
@@ -91,8 +94,8 @@ def _data_node(graph: nx.DiGraph, tape: Tape, tensor: int) -> str:
 def collapse(graph: nx.DiGraph, depth: int) -> nx.DiGraph:
     """The graph with one node for each phase and module path cut to `depth` names.
 
-    Depth 0 leaves one node a phase, and one for all data. Node attributes are sums over the members, `ops` is their number and `internal_bytes` what
-    moves inside; edges carry sums.
+    Depth 0 leaves one node a phase, and one for all data. Node attributes are sums over the
+    members, `ops` is their number and `internal_bytes` what moves inside; edges carry sums.
     """
     small = nx.DiGraph()
     group: dict[str, str] = {}

@@ -1,7 +1,8 @@
 """Imports what a trace imports lazily, so that a warm process can fork children that trace at once.
 
-Importing this module traces one tiny model's forward pass: that pulls in torch's fake-tensor machinery and `transformers`' modelling and
-generation code (together most of the first trace's time). No thread is started, so the process may still fork.
+Importing this module traces one tiny model's forward pass: that pulls in torch's fake-tensor
+machinery and `transformers`' modelling and generation code (together most of the first trace's
+time). No thread is started, so the process may still fork.
 """
 
 from __future__ import annotations

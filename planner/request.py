@@ -56,22 +56,22 @@ class Lora(Data):
     target_modules: list[Annotated[str, Field(max_length=200)]] | Literal["all-linear"] | None = (
         Field(
             None,
-            description="module names to adapt; the library's own choice for the architecture when absent",
+            description="module names to adapt; the library's choice when absent",
         )
     )
     bias: Literal["none", "all", "lora_only"] = "none"
 
 
 class TransformersModel(Data):
-    """Any architecture of the installed `transformers`, by `model_type` and configuration fields."""
+    """Any architecture of the installed `transformers`, by `model_type` and config fields."""
 
     source: Literal["transformers"]
     task: Task = "text-generation"
     config: dict[str, Any] = Field(
-        description="as in a `config.json`: `model_type` and any fields of that model's configuration"
+        description="as in a `config.json`: `model_type` and any of that model's fields"
     )
     attention: Attention | None = Field(
-        None, description="attention implementation; the library's default when absent"
+        None, description="attention kernels; the library's default when absent"
     )
     experts: Experts | None = Field(
         None, description="mixture-of-experts implementation; the library's default when absent"
@@ -113,6 +113,7 @@ class Optimizer(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
+        """The optimizer's own arguments, as given."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="after")
@@ -166,7 +167,7 @@ class Strategy(Data):
 
     checkpointing: Literal["none", "full"] = Field(
         "none",
-        description="full: non-reentrant torch.utils.checkpoint around each unit, as transformers does",
+        description="full: non-reentrant torch.utils.checkpoint around each unit",
     )
 
 
@@ -210,7 +211,9 @@ class SimulationRequest(Data):
 
 
 def content_hash(request: SimulationRequest, versions: dict[str, str]) -> str:
-    """SHA-256 (hex) over the canonical JSON of the request, defaults filled in, and the versions that answer it."""
+    """SHA-256 (hex) over the canonical JSON of the request, defaults filled in, and the versions
+    that answer it.
+    """
     body = {"request": request.model_dump(mode="json"), "versions": versions}
     return hashlib.sha256(
         json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

@@ -1,4 +1,6 @@
-"""Replay of a tape: the memory curve, its peak, and what is alive there. From the tape alone; no torch."""
+"""Replay of a tape: the memory curve, its peak, and what is alive there. From the tape alone; no
+torch.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def phase_peaks(tape: Tape) -> list[Phase]:
 
 
 def phase_at(tape: Tape, event: int) -> str:
-    """Name of the phase that contains the event; what is alive before the first phase belongs to it."""
+    """Name of the phase that contains the event; what is alive before the first phase belongs to
+    it.
+    """
     index = int(np.searchsorted(tape.phase_events[:, 0], event, side="right")) - 1
     return tape.phases[max(index, 0)]
 
@@ -58,10 +62,11 @@ def step_flops(tape: Tape) -> int:
 
 
 def timeline(tape: Tape, max_points: int = 2_000) -> dict[str, Any]:
-    """Live bytes over events by category, thinned to `max_points` buckets without losing any bucket's peak.
+    """Live bytes over events by category, thinned to `max_points` buckets without losing any
+    bucket's peak.
 
-    Returns series of equal length: `event`, `total_bytes` and one of `bytes_by_category` each, sampled where the total of the bucket is highest, and `phases`
-    with their first and end event.
+    Returns series of equal length: `event`, `total_bytes` and one of `bytes_by_category` each,
+    sampled where the total of the bucket is highest, and `phases` with their first and end event.
     """
     live = tape.live_bytes
     chosen = _bucket_peaks(live, max_points)

@@ -1,6 +1,7 @@
 """The workload itself: build the model, its inputs and optimizer, and execute the steps.
 
-The tracer runs this on fake tensors and a worker on real ones; nothing here knows which. `Hooks` hear about every phase.
+The tracer runs this on fake tensors and a worker on real ones; nothing here knows which. `Hooks`
+hear about every phase.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Job:
 
 
 def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
-    """Build model, inputs and optimizer on `device` (under an active fake mode: on fake tensors of it).
+    """Build model, inputs and optimizer on `device` (under an active fake mode: on fake tensors of
+    it).
 
     Raises:
         InvalidRequest: the description asks for what the model lacks.
@@ -117,7 +119,7 @@ def _forward_backward(
         if scaler is not None:
             loss = scaler.scale(loss)
     with _phase(hooks, f"{name}.backward"):
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         del loss
 
 

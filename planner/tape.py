@@ -1,8 +1,9 @@
 """The tape: every op of a workload in order, and every storage it made, as columns.
 
-A tape is a list of *events*. `event >= 0` is the birth of storage `event`; `event < 0` is the death of storage
-`~event`. Ops and phases are intervals of that list, so the memory curve is one cumulative sum, and changing
-the events and replaying is cheap. Ragged columns (an op's inputs and outputs) are stored as values and offsets.
+A tape is a list of *events*. `event >= 0` is the birth of storage `event`; `event < 0` is the death
+of storage `~event`. Ops and phases are intervals of that list, so the memory curve is one
+cumulative sum, and changing the events and replaying is cheap. Ragged columns (an op's inputs and
+outputs) are stored as values and offsets.
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ class OpFlag(IntEnum):
 class Tape:
     """Columns of one traced workload; the index of a row is its id.
 
-    Ops: `op_name`, `op_module`, `op_phase` index `names`, `modules`, `phases`; `op_event[i]` is the number of events
-    before op i; `op_flops` counts 2 per multiply-accumulate. Tensors `op_inputs[op_inputs_at[i]:op_inputs_at[i+1]]` are read by op i, likewise
-    `op_outputs`. Tensors: their storage, the op that made them (-1: outside the step) and a layout in `layouts`. Storages: bytes, `Category`,
-    op that allocated them (-1: before the step), `storage_name` in `names` or -1.
+    Ops: `op_name`, `op_module`, `op_phase` index `names`, `modules`, `phases`; `op_event[i]` is the
+    number of events before op i; `op_flops` counts 2 per multiply-accumulate. Tensors
+    `op_inputs[op_inputs_at[i]:op_inputs_at[i+1]]` are read by op i, likewise `op_outputs`. Tensors:
+    their storage, the op that made them (-1: outside the step) and a layout in `layouts`. Storages:
+    bytes, `Category`, op that allocated them (-1: before the step), `storage_name` in `names` or
+    -1.
     """
 
     meta: dict[str, Any]
@@ -82,6 +85,7 @@ class Tape:
 
     @property
     def op_count(self) -> int:
+        """Number of ops."""
         return len(self.op_name)
 
     @cached_property

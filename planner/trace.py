@@ -40,7 +40,8 @@ def trace(
     Args:
         progress: told the name of each phase as it begins.
         max_ops: bound of the tape.
-        probe: ask kernels of this host for their scratch (`planner.tracing.probe`); it starts threads.
+        probe: ask kernels of this host for their scratch (`planner.tracing.probe`); it starts
+        threads.
 
     Raises:
         InvalidRequest, ModelBuildFailed, StepFailed: the description or its step is wrong.
@@ -116,7 +117,9 @@ class _TapeHooks:
 
     def _mark_optimizer_state(self) -> None:
         assert self.job.optimizer is not None
-        names = {parameter: name for name, parameter in self.job.model.named_parameters()}
+        names: dict[Tensor, str] = {
+            parameter: name for name, parameter in self.job.model.named_parameters()
+        }
         for parameter, state in self.job.optimizer.state.items():
             for key, value in state.items():
                 if isinstance(value, Tensor):

@@ -15,7 +15,7 @@ class DeviceProfile(Data):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     kind: Literal["cpu"] = Field("cpu", description="whose kernels the step dispatches to")
-    memory_bytes: Bytes | None = Field(None, description="capacity; none means the host decides")
+    memory_bytes: Bytes | None = Field(None, description="capacity; none: the host's")
     peak_flops: dict[Annotated[str, Field(max_length=20)], float] = Field(
         {}, max_length=20, description="peak FLOP/s by dtype, e.g. {'fp32': 1e12}"
     )
@@ -27,6 +27,6 @@ BUILTIN: dict[str, DeviceProfile] = {
     "cpu": DeviceProfile(
         name="cpu",
         kind="cpu",
-        source="the kernels of PyTorch's CPU build; capacity and speed are those of the worker's host",
+        source="kernels of PyTorch's CPU build; capacity and speed are the worker's host's",
     )
 }

@@ -33,7 +33,9 @@ def _rule(*funcs: OpOverload) -> Callable[[Callable[..., Any]], Callable[..., An
 
 @_rule(aten._local_scalar_dense.default)
 def _scalar(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
-    """A number read from data: 0 (False) where nothing is known; checks for NaN, overflow or padding find nothing."""
+    """A number read from data: 0 (False) where nothing is known; checks for NaN, overflow or
+    padding find nothing.
+    """
     (tensor,) = args
     if tensor.constant is not None:
         return tensor.constant.item()

@@ -1,8 +1,8 @@
 """Fake execution: shapes instead of numbers, except where Python code of a model reads the numbers.
 
-Floating-point data is fake. Small integer and boolean tensors made from real ones (ids, masks, positions, routing constants) are
-computed for real beside it, so that code which looks at them (`mask.all()`, `lengths.max().item()`) takes the
-same path as in a real step.
+Floating-point data is fake. Small integer and boolean tensors made from real ones (ids, masks,
+positions, routing constants) are computed for real beside it, so that code which looks at them
+(`mask.all()`, `lengths.max().item()`) takes the same path as in a real step.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class FakeExecution:
         self._memo = Memo(self.mode)
 
     def device_of(self, tensor: Tensor) -> torch.device:
+        """The device that the tensor says it is on."""
         return tensor.fake_device if isinstance(tensor, FakeTensor) else _CPU
 
     def run(

@@ -1,6 +1,8 @@
-"""FLOPs of an op: those of `torch.utils.flop_counter` (2 per multiply-accumulate), and what it lacks.
+"""FLOPs of an op: those of `torch.utils.flop_counter` (2 per multiply-accumulate), and what it
+lacks.
 
-Only matrix products, convolutions and attention count; everything else is bound by memory traffic, which the tape has in bytes.
+Only matrix products, convolutions and attention count; everything else is bound by memory traffic,
+which the tape has in bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ aten = torch.ops.aten
 
 
 def flop_formula(func: OpOverload) -> Callable[..., int] | None:
-    """A function of (args, kwargs, output) that counts the op's FLOPs, or None for ops that count as none."""
+    """A function of (args, kwargs, output) that counts the op's FLOPs, or None for ops that count
+    as none.
+    """
     own = _OWN.get(func)
     if own is not None:
         return own
@@ -34,14 +38,14 @@ def _attention_forward(args: Any, kwargs: Any, output: Any) -> int:
     """QK^T and PV: 2 products of B*A*S*T*d multiply-accumulates."""
     query, key = args[0], args[1]
     batch, heads, length, width = query.shape
-    return 4 * batch * heads * length * key.shape[-2] * width
+    return int(4 * batch * heads * length * key.shape[-2] * width)
 
 
 def _attention_backward(args: Any, kwargs: Any, output: Any) -> int:
     """Five products (flash recomputes QK^T): Dao et al. 2022, arXiv 2205.14135, algorithm 4."""
     query, key = args[1], args[2]
     batch, heads, length, width = query.shape
-    return 10 * batch * heads * length * key.shape[-2] * width
+    return int(10 * batch * heads * length * key.shape[-2] * width)
 
 
 _OWN: dict[OpOverload, Callable[..., int]] = {

@@ -1,6 +1,7 @@
 """Meta kernels that return another layout or dtype than the device's own kernel, corrected.
 
-Found by running both on every op of `benchmarks/accuracy_cases.py` and comparing shapes, strides and dtypes (torch 2.13).
+Found by running both on every op of `benchmarks/accuracy_cases.py` and comparing shapes, strides
+and dtypes (torch 2.13).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def _kernel(func: OpOverload) -> Callable[[Kernel], Kernel]:
 
 @_kernel(aten.native_layer_norm.default)
 def _layer_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
-    """Reduced-precision input with fp32 weights keeps fp32 statistics (ATen/native/layer_norm.cpp: `layer_norm_cpu`)."""
+    """Reduced-precision input with fp32 weights keeps fp32 statistics (ATen/native/layer_norm.cpp:
+    `layer_norm_cpu`).
+    """
     output, mean, rstd = execution.meta(func, args, kwargs)
     weight = args[2]
     if weight is not None and weight.dtype == torch.float32 and mean.dtype != torch.float32:
@@ -42,7 +45,9 @@ def _layer_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
 
 @_kernel(aten.native_layer_norm_backward.default)
 def _layer_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
-    """The input's gradient is contiguous, whatever the layout of the output's (ATen/native/layer_norm.cpp: `layer_norm_backward_cpu`)."""
+    """The input's gradient is contiguous, whatever the layout of the output's
+    (ATen/native/layer_norm.cpp: `layer_norm_backward_cpu`).
+    """
     gradient, *rest = execution.meta(func, args, kwargs)
     return (_contiguous(execution, gradient), *rest)
 

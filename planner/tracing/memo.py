@@ -1,7 +1,8 @@
 """A memo of what ops return: same op, same layouts and numbers in, same layouts out.
 
-`FakeTensorMode` has such a cache too, built for every kind of tensor; most of a trace's time goes into its keys. Ops
-on plain strided tensors, which are nearly all, need less: shapes, strides, dtypes and numbers.
+`FakeTensorMode` has such a cache too, built for every kind of tensor; most of a trace's time goes
+into its keys. Ops on plain strided tensors, which are nearly all, need less: shapes, strides,
+dtypes and numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class _NoKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """Layout of a result: a tensor of its own, or a view of argument `base`, or that argument itself."""
+    """Layout of a result: a tensor of its own, or a view of argument `base`, or that argument
+    itself.
+    """
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -109,7 +112,7 @@ def _key(values: Any) -> list[Any]:
 
 
 def _learn(result: Any, args: Any) -> tuple[_Output, ...] | None:
-    """The layouts of a result, or None where it is not made of plain tensors, views and arguments."""
+    """The layouts of a result, or None where it is not made of plain tensors and views."""
     results = result if isinstance(result, tuple) else (result,)
     outputs = [_output(value, args) for value in results]
     if any(output is None for output in outputs) or isinstance(result, list):
@@ -124,7 +127,12 @@ def _output(value: Any, args: Any) -> _Output | None:
         return None
     if value.dtype.is_complex or value.layout is not torch.strided or value.is_neg():
         return None
-    layout = (tuple(value.shape), value.stride(), value.storage_offset(), value.dtype)
+    layout: tuple[Any, ...] = (
+        tuple(value.shape),
+        value.stride(),
+        value.storage_offset(),
+        value.dtype,
+    )
     storage = value.untyped_storage()
     for index, given in enumerate(args):
         if given is value:

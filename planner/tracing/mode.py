@@ -22,11 +22,11 @@ _DEVICE = torch.ops.prim.device.default
 _ADD = torch.ops.aten.add.Tensor
 
 
-class TracingMode(TorchDispatchMode):
+class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs ops on fake tensors; between `begin` and `end` of a phase it records them."""
 
     def __init__(self, execution: FakeExecution, recorder: Recorder) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.execution = execution
         self.recorder = recorder
         self.modules = ModuleStack(recorder.module_id)
@@ -47,7 +47,8 @@ class TracingMode(TorchDispatchMode):
         kwargs = kwargs or {}
         info = op_info(func)
         if info.composite:
-            # Under inference mode composite ops arrive whole; their parts are what the device executes.
+            # Under inference mode composite ops arrive whole; their parts are what the device
+            # executes.
             with self:
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
@@ -57,6 +58,8 @@ class TracingMode(TorchDispatchMode):
         if kwargs:
             tensors_in(list(kwargs.values()), inputs)
         result = self.execution.run(func, types, args, kwargs, inputs)
+        if info.is_view and torch.is_inference_mode_enabled():
+            _stay_parameter(inputs[0], result)
         if self.recording:
             self._record(func, info, args, kwargs, inputs, result)
         return result
@@ -91,8 +94,8 @@ class TracingMode(TorchDispatchMode):
         """The autograd engine adds a second gradient in place when nothing else holds the first.
 
         It never does so while a dispatch mode is active, so the fake step shows an out-of-place sum
-        (torch/csrc/autograd/input_buffer.cpp: `accumulate`, `can_accumulate_inplace`). A view holds its base,
-        hence its storage has a second holder.
+        (torch/csrc/autograd/input_buffer.cpp: `accumulate`, `can_accumulate_inplace`). A view holds
+        its base, hence its storage has a second holder.
         """
         old = inputs[0]
         if len(inputs) == 2 and not old._is_view() and is_non_overlapping_and_dense_or_false(old):
@@ -110,3 +113,14 @@ class TracingMode(TorchDispatchMode):
             self.recorder.mark_survivors(self._recompute_from, Category.activations)
             self._recompute_from = None
         return enabled
+
+
+def _stay_parameter(base: Tensor, view: Any) -> None:
+    """Let a view of a parameter say that it requires a gradient, as in a real step under inference
+    mode.
+
+    `matmul` asks for that before it chooses between one product and a batch of them
+    (ATen/native/LinearAlgebra.cpp: `should_fold`).
+    """
+    if base.requires_grad and isinstance(view, Tensor) and not view.requires_grad:
+        view.requires_grad_()

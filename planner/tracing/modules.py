@@ -1,4 +1,6 @@
-"""Which module an op belongs to: the innermost `forward` on the stack, in backward that of the op it differentiates."""
+"""Which module an op belongs to: the innermost `forward` on the stack, in backward that of the op
+it differentiates.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,14 @@ _sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
 class ModuleStack:
-    """Follows `Module.__call__` and maps autograd nodes back to the module whose forward made them."""
+    """Follows `Module.__call__`, and maps autograd nodes to the module whose forward made them."""
 
     def __init__(self, module_id: Any) -> None:
         self._module_id = module_id
         self._ids: dict[nn.Module, int] = {}
         self._stack: list[int] = [0]
-        # Autograd numbers nodes in the order of creation: a module's nodes are those numbered while it was innermost.
+        # Autograd numbers nodes in the order of creation: a module's nodes are those numbered while
+        # it was innermost.
         self._starts: list[int] = [0]
         self._owners: list[int] = [0]
 

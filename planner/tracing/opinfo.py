@@ -24,6 +24,7 @@ class OpInfo:
 
     @property
     def is_view(self) -> bool:
+        """The op moves no bytes."""
         return bool(self.flags & OpFlag.view)
 
 

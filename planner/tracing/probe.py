@@ -1,8 +1,9 @@
 """Asking a kernel how much scratch it takes, by running it alone on real memory of the same layout.
 
-oneDNN chooses algorithm, blocked layouts and packing buffers for a shape, an instruction set and a number of threads, and tells nobody; the tape's
-shapes are known, so the kernel is run once with them on this host. Only calls whose scratch could raise a phase's peak are asked, within
-a budget; what was not asked is returned, so that the answer can say so.
+oneDNN chooses algorithm, blocked layouts and packing buffers for a shape, an instruction set and a
+number of threads, and tells nobody; the tape's shapes are known, so the kernel is run once with
+them on this host. Only calls whose scratch could raise a phase's peak are asked, within a budget;
+what was not asked is returned, so that the answer can say so.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ _ASKED = frozenset(
         aten._grouped_mm.default,
     }
 )
-# Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and to BLAS in
-# fp32, which takes nothing from torch's allocator.
+# Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and
+# to BLAS in fp32, which takes nothing from torch's allocator.
 _REDUCED = frozenset({aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default})
 
 
@@ -82,7 +83,8 @@ def _is_reduced(args: Any) -> bool:
 
 
 def with_probed_scratch(tape: Tape, probes: Probes, seconds: float = SECONDS) -> Tape:
-    """The tape with the scratch of the kernels that could raise a phase's peak, as far as the budget allows.
+    """The tape with the scratch of the kernels that could raise a phase's peak, as far as the
+    budget allows.
 
     What could not be asked is said in `meta["limitations"]`.
     """
@@ -224,7 +226,9 @@ def _operands(call: KernelCall) -> list[_Operand]:
 
 
 def _bound(call: KernelCall) -> int:
-    """More than any kernel seen takes: each operand reordered, padded and kept in fp32, and small buffers."""
+    """More than any kernel seen takes: each operand reordered, padded and kept in fp32, and small
+    buffers.
+    """
     return 6 * sum(operand.bytes for operand in _operands(call)) + (1 << 20)
 
 

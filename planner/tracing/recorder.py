@@ -1,4 +1,4 @@
-"""Writes the tape while ops happen: storages by weak reference, ops and tensors as growing columns."""
+"""Writes the tape while ops happen: storages by weak reference, the rest as growing columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class _StorageRef(weakref.ref[Any]):
 
 
 class Recorder:
-    """Columns of a tape under construction. Not thread-safe: the autograd engine runs CPU backward in the calling thread."""
+    """Columns of a tape under construction. Not thread-safe: the autograd engine runs CPU backward
+    in the calling thread.
+    """
 
     def __init__(self, max_ops: int) -> None:
         self.max_ops = max_ops
@@ -90,7 +92,9 @@ class Recorder:
         return identity
 
     def _identity(self, tensor: Tensor) -> int:
-        """The tensor's id; one that came without passing through an op is the newest of its storage."""
+        """The tensor's id; one that came without passing through an op is the newest of its
+        storage.
+        """
         identity = tensor.__dict__.get(_TAG)
         if identity is not None:
             return int(identity)
@@ -138,7 +142,8 @@ class Recorder:
                 self.storage_category[storage] = category
 
     def may_reuse(self, first_input: Tensor) -> None:
-        """Say that the op recorded last would, on real tensors, write into its first input if nothing else held it.
+        """Say that the op recorded last would, on real tensors, write into its first input if
+        nothing else held it.
 
         Whether something does shows when the input dies, or not, before the next op.
         """
@@ -182,13 +187,16 @@ class Recorder:
         return len(self.op_name)
 
     def module_id(self, path: str) -> int:
+        """The module's index in the tape's table, made on first use."""
         return self.modules.setdefault(path, len(self.modules))
 
     def begin_phase(self, name: str) -> None:
+        """What follows belongs to the phase."""
         self.phases.append(name)
         self.phase_events.append([len(self.events), len(self.events)])
 
     def end_phase(self) -> None:
+        """The phase is over; its deaths up to here count as its own."""
         self._settle_reuse()
         self.phase_events[-1][1] = len(self.events)
 

@@ -1,7 +1,9 @@
-"""Memory that kernels allocate inside an op and that no output shows: what follows from the op's operands.
+"""Memory that kernels allocate inside an op and that no output shows: what follows from the op's
+operands.
 
-One entry a cause, each with its source. Kernels whose scratch depends on a library's own choice of algorithm and on the number of threads
-(oneDNN convolutions and reduced-precision products, blocked attention) are asked instead: see `planner.tracing.probe`.
+One entry a cause, each with its source. Kernels whose scratch depends on a library's own choice of
+algorithm and on the number of threads (oneDNN convolutions and reduced-precision products, blocked
+attention) are asked instead: see `planner.tracing.probe`.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ def scratch_bytes(func: OpOverload, args: Any, kwargs: Any) -> int:
     return 0
 
 
-# TensorIterator computes in one dtype: an operand of another is converted first, on the CPU into a temporary
-# (ATen/TensorIterator.cpp: `TensorIteratorBase::compute_types`, cast_common_dtype_to_outputs / promote_inputs).
-# A Python number given for a tensor is wrapped into one of 0 dimensions (ATen/ScalarOps.h: `wrapped_scalar_tensor`) and converted likewise.
+# TensorIterator computes in one dtype: an operand of another is converted first, on the CPU into a
+# temporary (ATen/TensorIterator.cpp: `TensorIteratorBase::compute_types`,
+# cast_common_dtype_to_outputs / promote_inputs). A Python number given for a tensor is wrapped into
+# one of 0 dimensions (ATen/ScalarOps.h: `wrapped_scalar_tensor`) and converted likewise.
 _PROMOTING = frozenset(
     overload
     for name in ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "remainder", "atan2",
@@ -38,8 +41,8 @@ _PROMOTING = frozenset(
     if (overload := getattr(getattr(aten, name), kind, None)) is not None
 )  # fmt: skip
 
-# These take a number and call the overload above with it wrapped (ATen/native/BinaryOps.cpp); `mean` on the CPU is a sum
-# and a division by a number (ATen/native/ReduceOps.cpp: `mean_out`).
+# These take a number and call the overload above with it wrapped (ATen/native/BinaryOps.cpp);
+# `mean` on the CPU is a sum and a division by a number (ATen/native/ReduceOps.cpp: `mean_out`).
 _SCALAR = frozenset(
     {
         aten.add.Scalar, aten.sub.Scalar, aten.mul.Scalar, aten.div.Scalar,
