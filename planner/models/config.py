@@ -157,12 +157,18 @@ def _complete(config: PreTrainedConfig, description: TransformersModel) -> None:
         config.is_decoder = description.task == "text-generation"
     if getattr(config, "languages", None) and hasattr(config, "default_language"):
         config.default_language = config.default_language or config.languages[0]
-    if description.task == "text-classification" and config.get_text_config().pad_token_id is None:
-        # Decoders find the last word of a row by its padding, and refuse batches without.
-        config.pad_token_id = config.get_text_config().pad_token_id = 0
+    if description.task == "text-classification":
+        _complete_padding(config)
     if config.is_encoder_decoder:
         # Every published encoder-decoder names them; shifting labels right needs both.
         if getattr(config, "pad_token_id", None) is None:
             config.pad_token_id = 0
         if getattr(config, "decoder_start_token_id", None) is None:
             config.decoder_start_token_id = config.pad_token_id
+
+
+def _complete_padding(config: PreTrainedConfig) -> None:
+    # Decoders find the last word of a row by its padding, and refuse batches without.
+    text = config.get_text_config()
+    if getattr(text, "pad_token_id", None) is None:
+        config.pad_token_id = text.pad_token_id = 0

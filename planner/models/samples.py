@@ -57,7 +57,7 @@ class Samples:
 def special_ids(config: PreTrainedConfig) -> set[int]:
     """Padding, image and other tokens that are not text, from fields such as `image_token_id`."""
     found: set[int] = set()
-    for part in (config, config.get_text_config()):
+    for part in (config, config.get_text_config(decoder=True)):
         for name, value in vars(part).items():
             if name.endswith(("_token_id", "_token_index", "_token_ids")):
                 values = value if isinstance(value, (list, tuple)) else [value]
@@ -67,7 +67,7 @@ def special_ids(config: PreTrainedConfig) -> set[int]:
 
 def vocabulary_size(config: PreTrainedConfig) -> int:
     """Rows of the input embedding."""
-    for part in (config.get_text_config(), config):
+    for part in (config.get_text_config(decoder=True), config):
         size = getattr(part, "vocab_size", None)
         if isinstance(size, int) and size > 0:
             return size

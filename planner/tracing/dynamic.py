@@ -50,7 +50,7 @@ def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
     left, right, *rest = args
     given = dict(zip(("offs", "bias", "out_dtype"), rest, strict=False)) | kwargs
     with execution.mode:
-        return _create_grouped_mm_output_tensor(
+        return _create_grouped_mm_output_tensor(  # type: ignore[no-untyped-call]
             left, right, given.get("offs"), given.get("out_dtype")
         )
 
