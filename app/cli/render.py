@@ -95,7 +95,7 @@ def _compared(predicted: int | None, measured: int | None, error: float | None) 
         return [*counts, "-", "-"]
     if predicted == measured:
         return [*counts, "0", "0 %"]
-    return [*counts, f"{predicted - measured:+,}", f"{error:+.4%}"]
+    return [*counts, f"{predicted - measured:+,}", f"{error * 100:+.2g} %"]
 
 
 def _measured_facts(run: dict[str, Any]) -> list[str]:

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from app.cli import render
+
+
+def printed(renderable, width=100):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def phase(name, predicted, measured):
+    error = None if None in (predicted, measured) else (predicted - measured) / measured
+    return {
+        "name": name,
+        "predicted_peak_bytes": predicted,
+        "measured_peak_bytes": measured,
+        "relative_error": error,
+    }
+
+
+def test_a_comparison_shows_exact_bytes_and_the_error_of_each_phase():
+    run = {
+        "predicted": {"peak_bytes": 1_000_000_000},
+        "measured": {"peak_bytes": 1_000_000_250, "step_seconds": 0.5},
+        "relative_error": -2.5e-7,
+        "phases": [
+            phase("step0.forward", 1_000_000_000, 1_000_000_250),
+            phase("step0.backward", 500, 500),
+            phase("step0.optimizer_step", 101, 100),
+            phase("step0.zero_grad", None, 7),
+        ],
+    }
+    rows = {
+        line.split()[0]: line.split()[1:]
+        for line in printed(render.comparison(run)).splitlines()
+        if "step0" in line
+    }
+    assert rows["step0.forward"] == ["1,000,000,000", "1,000,000,250", "-250", "-2.5e-05", "%"]
+    assert rows["step0.backward"] == ["500", "500", "0", "0", "%"]
+    assert rows["step0.optimizer_step"] == ["101", "100", "+1", "+1", "%"]
+    assert rows["step0.zero_grad"] == ["-", "7", "-", "-"]
+
+
+def test_a_narrow_terminal_gets_the_tables_one_below_the_other_and_loses_no_number():
+    found = {
+        "peak_bytes": 3 * 2**20,
+        "peak_phase": "step1.backward",
+        "parameter_count": 10,
+        "trainable_parameter_count": 10,
+        "step_flops": 10**9,
+        "op_count": 5,
+        "phases": [{"name": "step1.backward", "peak_bytes": 3 * 2**20, "end_bytes": 2**20}],
+        "at_peak": {"parameters": 2 * 2**20, "temporaries": 2**20, "inputs": 0},
+        "modules_at_peak": [{"name": "", "bytes": 2**20}],
+        "limitations": ["something is not covered"],
+    }
+    narrow = printed(render.prediction({"prediction": found}), width=70)
+    for text in ("3.00 MiB", "66.7%", "33.3%", "(the step itself)", "something is not covered"):
+        assert text in narrow
+    assert "inputs" not in narrow
+
+
+def test_a_problem_names_place_reason_and_remedy():
+    console = Console(file=io.StringIO(), width=100)
+    problem = {
+        "title": "The request is not valid",
+        "errors": [{"pointer": "/workload/batch_size", "detail": "too small", "remedy": "write 1"}],
+    }
+    render.problem(console, problem)
+    text = console.file.getvalue()
+    assert "/workload/batch_size: too small" in text
+    assert "write 1" in text
