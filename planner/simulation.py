@@ -108,7 +108,7 @@ def storage_label(tape: Tape, storage: int) -> str:
     op = int(tape.storage_op[storage])
     if op < 0:
         return "before the step"
-    module = tape.modules[tape.op_module[op]] or "the step itself"
+    module = tape.modules[int(tape.op_module[op])] or "the step itself"
     return f"{tape.names[tape.op_name[op]]} in {module}"
 
 
@@ -129,7 +129,7 @@ def storage_module(tape: Tape, storage: int) -> str:
     """Module that owns a parameter or buffer, else the module whose op allocated the storage."""
     op = int(tape.storage_op[storage])
     if op >= 0:
-        return tape.modules[tape.op_module[op]]
+        return tape.modules[int(tape.op_module[op])]
     name = int(tape.storage_name[storage])
     return tape.names[name].rpartition(".")[0] if name >= 0 else ""
 

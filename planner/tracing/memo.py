@@ -7,7 +7,7 @@ dtypes and numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -127,20 +127,15 @@ def _output(value: Any, args: Any) -> _Output | None:
         return None
     if value.dtype.is_complex or value.layout is not torch.strided or value.is_neg():
         return None
-    layout: tuple[Any, ...] = (
-        tuple(value.shape),
-        value.stride(),
-        value.storage_offset(),
-        value.dtype,
-    )
+    own = _Output(tuple(value.shape), value.stride(), int(value.storage_offset()), value.dtype)
     storage = value.untyped_storage()
     for index, given in enumerate(args):
         if given is value:
-            return _Output(*layout, base=index, same=True)
+            return replace(own, base=index, same=True)
         if isinstance(given, Tensor) and given.untyped_storage()._cdata == storage._cdata:
-            return _Output(*layout, base=index)
-    needed = value.dtype.itemsize * _span(value.shape, value.stride())
-    return _Output(*layout) if storage.nbytes() == needed and not value.storage_offset() else None
+            return replace(own, base=index)
+    needed = value.dtype.itemsize * _span(own.shape, own.strides)
+    return own if storage.nbytes() == needed and not own.offset else None
 
 
 def _span(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:

@@ -106,7 +106,8 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         What a recomputation leaves alive was saved for the backward of its unit.
         """
-        enabled = torch.is_grad_enabled()
+        # Outside of any node it is `backward()` itself that makes the first gradient.
+        enabled = torch.is_grad_enabled() and torch._C._current_autograd_node() is not None
         if enabled and self._recompute_from is None:
             self._recompute_from = len(self.recorder.storage_bytes)
         elif not enabled and self._recompute_from is not None:

@@ -15,7 +15,7 @@ from planner.tracing.flops import flop_formula
 
 @dataclass(frozen=True, slots=True)
 class OpInfo:
-    """Static facts of one `OpOverload`."""
+    """Static facts of one `OpOverload`; a composite one is executed as its parts."""
 
     name: str
     flags: int
@@ -48,12 +48,14 @@ def _look_up(func: OpOverload) -> OpInfo:
         flags |= OpFlag.in_place
     if torch.Tag.nondeterministic_seeded in func.tags:
         flags |= OpFlag.random
-    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    keys = torch._C.DispatchKey
+    composite = func.has_kernel_for_dispatch_key(keys.CompositeImplicitAutograd)
     return OpInfo(
         name=str(func).removesuffix(".default"),
         flags=flags,
         flops=flop_formula(func),
-        composite=func.has_kernel_for_dispatch_key(composite),
+        # `silu_backward`, say, is composite too, but the CPU has a kernel of its own for it.
+        composite=composite and not func.has_kernel_for_dispatch_key(keys.CPU),
     )
 
 

@@ -4,7 +4,10 @@ from planner.check import check
 from planner.request import SimulationRequest
 
 TINY = {
-    "gpt2": {"n_embd": 128, "n_layer": 2, "n_head": 2, "vocab_size": 512, "bos_token_id": 0, "eos_token_id": 0},
+    "gpt2": {
+        "n_embd": 128, "n_layer": 2, "n_head": 2, "vocab_size": 512,
+        "bos_token_id": 0, "eos_token_id": 0,
+    },
     "llama": {
         "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512,
@@ -13,7 +16,9 @@ TINY = {
         "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
         "intermediate_size": 256, "vocab_size": 512,
     },
-    "t5": {"d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_heads": 4, "vocab_size": 512},
+    "t5": {
+        "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_heads": 4, "vocab_size": 512,
+    },
     "mamba": {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 512},
     "resnet": {"depths": [1, 1], "hidden_sizes": [32, 64], "embedding_size": 16, "num_labels": 10},
     "mixtral": {

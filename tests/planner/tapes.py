@@ -18,7 +18,7 @@ def tape_of(
     categories: list[Category] | None = None,
     **columns: Any,
 ) -> Tape:
-    """A tape with these events (storage, or ~storage for its death), storages of these sizes, and ops without tensors."""
+    """A tape of these events (storage, or ~storage for its death), sizes, and bare ops."""
     op_events = op_events or []
     phases = phases or {"step0.forward": (0, len(events))}
     storages, ops = len(sizes), len(op_events)
@@ -55,7 +55,7 @@ def tape_of(
 
 
 def check_tape(tape: Tape) -> None:
-    """Every storage lives once, nothing dies unborn, no level is negative, intervals are in order."""
+    """Every storage lives once, nothing dies unborn, no level is negative, all is in order."""
     births = tape.events[tape.events >= 0].tolist()
     deaths = (~tape.events[tape.events < 0]).tolist()
     assert len(set(births)) == len(births)

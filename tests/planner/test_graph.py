@@ -2,11 +2,11 @@ import io
 
 import networkx as nx
 import pytest
-from tests.planner.requests import request
 
 from planner.devices import BUILTIN
 from planner.graph import build_graph, collapse, graphml, node_link
 from planner.trace import trace
+from tests.planner.requests import request
 
 
 @pytest.fixture(scope="module")

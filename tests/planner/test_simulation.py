@@ -1,8 +1,8 @@
 import pytest
-from tests.planner.tapes import tape_of
 
 from planner.simulation import phase_peaks, simulate, timeline
 from planner.tape import Category
+from tests.planner.tapes import tape_of
 
 
 @pytest.fixture

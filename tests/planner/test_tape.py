@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.planner.tapes import check_tape, tape_of
 
 from planner.tape import Category, Tape
+from tests.planner.tapes import check_tape, tape_of
 
 
 @st.composite

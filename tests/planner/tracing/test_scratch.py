@@ -1,0 +1,41 @@
+"""What the table says of an op is what torch's allocator reports while the real op runs."""
+
+import pytest
+import torch
+from torch.autograd.profiler import record_function
+
+from planner.allocations import peaks_inside, record_allocations
+from planner.tracing.scratch import scratch_bytes
+
+aten = torch.ops.aten
+ones = torch.ones
+
+CALLS = {
+    "same dtypes": (aten.add.Tensor, (ones(64, 3), ones(64, 3))),
+    "bf16 plus fp32": (aten.add.Tensor, (ones(64, 3, dtype=torch.bfloat16), ones(64, 3))),
+    "fp32 times bf16 row": (aten.mul.Tensor, (ones(64, 3), ones(3, dtype=torch.bfloat16))),
+    "into fp32 from bf16": (aten.add_.Tensor, (ones(64), ones(64, dtype=torch.bfloat16))),
+    "a number": (aten.mul.Tensor, (ones(64), 0.5)),
+    "a whole number": (aten.add_.Tensor, (ones(()), 1)),
+    "a number to int64": (aten.add.Tensor, (ones(64, dtype=torch.int64), 1)),
+    "a number to fp64": (aten.add.Tensor, (ones(64, dtype=torch.float64), 1.5)),
+    "true division": (aten.div.Tensor, (ones(64, dtype=torch.int64), 2)),
+    "comparison": (aten.eq.Tensor, (ones(64, dtype=torch.int64), ones(64))),
+    "where": (
+        aten.where.self,
+        (ones(64, dtype=torch.bool), ones(64), ones(64, dtype=torch.bfloat16)),
+    ),
+    "scalar overload": (aten.div_.Scalar, (ones(64), 3.0)),
+    "mean": (aten.mean.dim, (ones(64, 3), [1], True)),
+    "relu": (aten.relu.default, (ones(64),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_as_the_allocator_says(name):
+    func, args = CALLS[name]
+    with record_allocations() as recorded, record_function("op"):
+        result = func(*args)
+    fresh = all(result is not given for given in args)
+    output = result.untyped_storage().nbytes() if fresh else 0
+    assert scratch_bytes(func, args, {}) == peaks_inside(recorded)["op"] - output
