@@ -129,6 +129,25 @@ def _known(fake: Tensor, value: bool) -> Tensor:
     return torch.full(fake.shape, value, dtype=torch.bool)
 
 
+@_rule(aten._ctc_loss.Tensor)
+def _ctc_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """The table of alignments is as wide as the longest label allows, blanks between its tokens
+    (ATen/native/LossCTC.cpp: `ctc_loss_allocate_outputs`).
+    """
+    log_probs, _, _, target_lengths = args[:4]
+    frames, batch = log_probs.shape[0], log_probs.shape[1] if log_probs.dim() == 3 else 1
+    longest = int(target_lengths.max()) if target_lengths.numel() else 0
+    with execution.mode:
+        return log_probs.new_empty(batch), log_probs.new_empty(batch, frames, 2 * longest + 1)
+
+
+@_rule(aten._ctc_loss_backward.Tensor)
+def _ctc_loss_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """The gradient is of the log-probabilities' shape."""
+    with execution.mode:
+        return torch.empty_like(args[1], memory_format=torch.contiguous_format)
+
+
 def _in_turn(shape: tuple[int, ...], dim: int, choices: int) -> Tensor:
     """Indices below `choices`, distinct along `dim`, every choice equally often."""
     last = torch.arange(math.prod(shape)) % max(choices, 1)
