@@ -195,6 +195,7 @@ CASES: dict[str, Case] = {
             "num_conv_pos_embeddings": 32,
             "num_conv_pos_embedding_groups": 4,
         },
+        sequence_length=8000,
     ),
     "vit": _case("vit", _IMG, config=_VIT, batch_size=4),
     "vit amp-bf16": _case("vit", _IMG, config=_VIT, batch_size=4, precision="amp-bf16"),

@@ -10,6 +10,8 @@ from __future__ import annotations
 import gc
 import importlib
 
+import torch
+
 _MODULES = (
     "torch._dynamo",
     "torch._meta_registrations",
@@ -30,7 +32,6 @@ def _trace_tiny_model() -> None:
     from planner.request import SimulationRequest
     from planner.trace import trace
 
-    # Large enough that every activation is fake: real ones would start OpenMP's threads.
     config = {"model_type": "llama", "vocab_size": 256, "hidden_size": 128}
     heads = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
     request = SimulationRequest.model_validate(
@@ -39,7 +40,10 @@ def _trace_tiny_model() -> None:
             "workload": {"mode": "inference", "sequence_length": 64},
         }
     )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what is computed for real here must not start OpenMP's pool
     trace(request, BUILTIN["cpu"], probe=False)
+    torch.set_num_threads(threads)
     gc.collect()
 
 

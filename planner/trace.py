@@ -14,7 +14,7 @@ from planner.request import SimulationRequest
 from planner.step import Job, execute, prepare
 from planner.tape import Category, Tape
 from planner.tracing.compat import real_step_behaviour, rng_states_seen
-from planner.tracing.fake import FakeExecution
+from planner.tracing.fake import REAL_FLOATS_STEPPING, FakeExecution
 from planner.tracing.mode import TracingMode
 from planner.tracing.probe import with_probed_scratch
 from planner.tracing.recorder import Recorder
@@ -55,6 +55,7 @@ def trace(
         with torch._guards.tracing(torch._guards.TracingContext(execution.mode)):
             job = prepare(request, "cpu")
         hooks.built(job)
+        execution.real_floats = REAL_FLOATS_STEPPING
         with mode.modules.following():
             execute(job, hooks)
         mode.recording = False

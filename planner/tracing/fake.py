@@ -24,7 +24,10 @@ from planner.tracing.kernels import KERNELS
 from planner.tracing.memo import Memo
 
 REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
-REAL_FLOATS = 64  # elements; constants such as drop-path rates, read while a model is built
+# Floats made without fake ones are constants: drop-path rates, read while a model is built; masks
+# of ones, which the step asks whether they mask anything.
+REAL_FLOATS_BUILDING = 64  # elements; more would take norms' weights for constants
+REAL_FLOATS_STEPPING = 1 << 18
 
 _CPU = torch.device("cpu")
 _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
@@ -36,6 +39,7 @@ class FakeExecution:
     def __init__(self) -> None:
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
         self._memo = Memo(self.mode)
+        self.real_floats = REAL_FLOATS_BUILDING
 
     def device_of(self, tensor: Tensor) -> torch.device:
         """The device that the tensor says it is on."""
@@ -58,9 +62,13 @@ class FakeExecution:
         """The op's result according to torch's own meta kernels."""
         return self.mode.dispatch(func, (FakeTensor,), args, kwargs)
 
+    def _stays_real(self, tensor: Tensor) -> bool:
+        limit = REAL_INTEGERS if tensor.dtype in _EXACT else self.real_floats
+        return tensor.numel() <= limit
+
     def _factory(self, func: OpOverload, types: Any, args: Any, kwargs: Any) -> Any:
         result = self.mode.dispatch(func, types, args, kwargs)
-        if isinstance(result, Tensor) and _stays_real(result):
+        if isinstance(result, Tensor) and self._stays_real(result):
             return func(*args, **kwargs)
         return result
 
@@ -74,13 +82,9 @@ class FakeExecution:
         except (DynamicOutputShapeException, DataDependentOutputException):
             return func(*args, **kwargs)  # shape or number follow from values, which are known here
         outputs = result if isinstance(result, (tuple, list)) else (result,)
-        if all(not isinstance(output, Tensor) or _stays_real(output) for output in outputs):
+        if all(not isinstance(output, Tensor) or self._stays_real(output) for output in outputs):
             return func(*args, **kwargs)
         return result
-
-
-def _stays_real(tensor: Tensor) -> bool:
-    return tensor.numel() <= (REAL_INTEGERS if tensor.dtype in _EXACT else REAL_FLOATS)
 
 
 _ALWAYS_REAL = frozenset(

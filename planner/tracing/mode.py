@@ -33,6 +33,7 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.probes = Probes()
         self.recording = False
         self.in_backward = False
+        self._decomposing = 0
         self._recompute_from: int | None = None  # first storage of the recomputation going on
 
     @classmethod
@@ -48,18 +49,28 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         info = op_info(func)
         if info.composite:
             # Under inference mode composite ops arrive whole; their parts are what the device
-            # executes.
-            with self:
-                result = func.decompose(*args, **kwargs)
+            # executes. (Views among the parts pass no autograd kernel that makes them views of a
+            # parameter; those that the model's code makes do, and refuse to be made so before.)
+            self._decomposing += 1
+            try:
+                with self:
+                    result = func.decompose(*args, **kwargs)
+            finally:
+                self._decomposing -= 1
             if result is not NotImplemented:
                 return result
         inputs: list[Tensor] = []
         tensors_in(args, inputs)
         if kwargs:
             tensors_in(list(kwargs.values()), inputs)
-        result = self.execution.run(func, types, args, kwargs, inputs)
-        if info.is_view and torch.is_inference_mode_enabled():
-            _stay_parameter(inputs[0], result)
+        if info.is_view and torch.is_inference_mode_enabled() and not inputs[0].is_inference():
+            # A view of a parameter is an ordinary tensor, also under inference mode.
+            with torch.inference_mode(False), torch._C._AutoDispatchBelowADInplaceOrView():
+                result = self.execution.run(func, types, args, kwargs, inputs)
+            if self._decomposing:
+                _stay_parameter(inputs[0], result)
+        else:
+            result = self.execution.run(func, types, args, kwargs, inputs)
         if self.recording:
             self._record(func, info, args, kwargs, inputs, result)
         return result

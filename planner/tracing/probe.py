@@ -226,10 +226,30 @@ def _operands(call: KernelCall) -> list[_Operand]:
 
 
 def _bound(call: KernelCall) -> int:
-    """More than any kernel seen takes: each operand reordered, padded and kept in fp32, and small
-    buffers.
-    """
-    return 6 * sum(operand.bytes for operand in _operands(call)) + (1 << 20)
+    """More than any kernel seen takes: each operand reordered and padded, in fp32, and buffers."""
+    return 6 * sum(map(_padded_bytes, _operands(call))) + _blocked_weight(call) + (1 << 20)
+
+
+def _padded_bytes(operand: _Operand) -> int:
+    """Bytes with the channels (dimension 1) rounded up to oneDNN's blocks of 16."""
+    channels = operand.shape[1] if len(operand.shape) > 2 else 0
+    return operand.bytes * _in_blocks(channels) // channels if channels else operand.bytes
+
+
+def _blocked_weight(call: KernelCall) -> int:
+    """Bytes of a convolution's weight in blocks of 16 x 16 channels in each group, twice."""
+    place = {aten.convolution.default: 1, aten.convolution_backward.default: 2}.get(call.func)
+    if place is None:
+        return 0
+    weight = call.arguments[place]
+    groups = call.arguments[-1] if place == 1 else call.arguments[-2]
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    window = math.prod(weight.shape[2:])
+    return 2 * 4 * groups * _in_blocks(outputs) * _in_blocks(inputs) * window
+
+
+def _in_blocks(channels: int) -> int:
+    return -(-channels // 16) * 16
 
 
 def _affordable(call: KernelCall) -> bool:
