@@ -192,7 +192,17 @@ def exact_length_problems(config: PreTrainedConfig, workload: Workload, task: st
                 f"use {positions}, or set /model/config/max_position_embeddings",
             )
     positions = _axial_positions(config)
-    if positions is not None and workload.mode == "train" and workload.sequence_length != positions:
+    if positions is None:
+        return
+    total = workload.sequence_length + (workload.new_tokens or 0)
+    if workload.mode != "train" and total > positions:
+        yield FieldProblem(
+            "/workload/sequence_length",
+            f"{total} tokens are more than the {positions} positions of axial_pos_shape"
+            f" {list(config.axial_pos_shape)}",
+            f"use at most {positions}, or raise /model/config/axial_pos_shape",
+        )
+    if workload.mode == "train" and workload.sequence_length != positions:
         yield FieldProblem(
             "/workload/sequence_length",
             f"{workload.sequence_length} is not the product of axial_pos_shape"
