@@ -27,7 +27,7 @@ REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
 # Floats made without fake ones are constants: drop-path rates, read while a model is built; masks
 # of ones, which the step asks whether they mask anything.
 REAL_FLOATS_BUILDING = 64  # elements; more would take norms' weights for constants
-REAL_FLOATS_STEPPING = 1 << 18
+REAL_FLOATS_STEPPING = 1 << 16
 
 _CPU = torch.device("cpu")
 _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
