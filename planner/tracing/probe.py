@@ -127,6 +127,10 @@ class _Survey:
         ops = self.ops[call]
         return int((self.live[ops] + _bound(call) - self.peak[self.phase[ops]]).max())
 
+    def rise_of_workload(self, call: KernelCall) -> int:
+        """By how much the call could raise the peak over all phases, at most; else not positive."""
+        return int(self.live[self.ops[call]].max()) + _bound(call) - int(self.peak.max())
+
     def learn(self, scratch: dict[KernelCall, int]) -> None:
         """Take answers in."""
         self.scratch |= scratch
@@ -174,12 +178,18 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _unasked(survey: _Survey) -> list[str]:
-    rises = [survey.rise(call) for call in survey.relevant() if call not in survey.scratch]
-    if not rises:
+    calls = survey.relevant()
+    if not calls:
         return []
+    phase = max(survey.rise(call) for call in calls)
+    whole = max(survey.rise_of_workload(call) for call in calls)
+    effect = (
+        f"the peak by at most {whole}" if whole > 0 else "no peak but that of a phase, by at most"
+    )
+    amount = "" if whole > 0 else f" {phase}"
     return [
-        f"The scratch of {len(rises)} kernel calls too large to try out here is not included; "
-        f"it can raise the peak of a phase by at most {max(rises)} bytes."
+        f"The scratch of {len(calls)} kernel calls too large to try out here is not included; "
+        f"it can raise {effect}{amount} bytes."
     ]
 
 
@@ -226,8 +236,15 @@ def _operands(call: KernelCall) -> list[_Operand]:
 
 
 def _bound(call: KernelCall) -> int:
-    """More than any kernel seen takes: each operand reordered and padded, in fp32, and buffers."""
-    return 6 * sum(map(_padded_bytes, _operands(call))) + _blocked_weight(call) + (1 << 20)
+    """More than any kernel seen takes.
+
+    A convolution reorders each operand into padded blocks and may keep several in fp32; the other
+    kernels copy or pack each operand at most once.
+    """
+    if call.func in (aten.convolution.default, aten.convolution_backward.default):
+        operands = sum(map(_padded_bytes, _operands(call)))
+        return 6 * operands + _blocked_weight(call) + (1 << 20)
+    return 2 * sum(operand.bytes for operand in _operands(call)) + (1 << 20)
 
 
 def _padded_bytes(operand: _Operand) -> int:
@@ -238,9 +255,7 @@ def _padded_bytes(operand: _Operand) -> int:
 
 def _blocked_weight(call: KernelCall) -> int:
     """Bytes of a convolution's weight in blocks of 16 x 16 channels in each group, twice."""
-    place = {aten.convolution.default: 1, aten.convolution_backward.default: 2}.get(call.func)
-    if place is None:
-        return 0
+    place = 1 if call.func is aten.convolution.default else 2
     weight = call.arguments[place]
     groups = call.arguments[-1] if place == 1 else call.arguments[-2]
     outputs, inputs = weight.shape[0] // groups, weight.shape[1]
