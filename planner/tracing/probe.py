@@ -8,6 +8,7 @@ what was not asked is returned, so that the answer can say so.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -140,25 +141,28 @@ class _Survey:
 
 
 def ask(calls: list[KernelCall], deadline: float = float("inf")) -> dict[KernelCall, int]:
-    """Bytes of scratch of each call, found by running it; calls after the deadline are left out."""
+    """Bytes of scratch of each call, found by running it.
+
+    Left out are calls after the deadline, and those whose kernel refuses zeros.
+    """
     if not calls:
         return {}
     outputs: dict[str, tuple[KernelCall, int]] = {}
-    with (
-        torch._C._DisableTorchDispatch(),
-        torch.no_grad(),
-        record_allocations(collect=False) as recorded,
-    ):
+    with torch.no_grad(), record_allocations(collect=False) as recorded:
         for index, call in enumerate(calls):
             if time.monotonic() > deadline:
                 break
-            arguments, keywords = _thaw(call.arguments), dict(_thaw(call.keywords))
-            with record_function(f"call{index}"):
-                result = call.func(*arguments, **keywords)
-            outputs[f"call{index}"] = (call, _new_bytes(result, arguments))
-            del arguments, keywords, result
+            with contextlib.suppress(RuntimeError):
+                outputs[f"call{index}"] = (call, _run(call, f"call{index}"))
     peaks = peaks_inside(recorded)
     return {call: max(0, peaks[name] - size) for name, (call, size) in outputs.items()}
+
+
+def _run(call: KernelCall, mark: str) -> int:
+    arguments, keywords = _thaw(call.arguments), dict(_thaw(call.keywords))
+    with record_function(mark):
+        result = call.func(*arguments, **keywords)
+    return _new_bytes(result, arguments)
 
 
 def _new_bytes(result: Any, arguments: Any) -> int:
@@ -188,7 +192,7 @@ def _unasked(survey: _Survey) -> list[str]:
     )
     amount = "" if whole > 0 else f" {phase}"
     return [
-        f"The scratch of {len(calls)} kernel calls too large to try out here is not included; "
+        f"The scratch of {len(calls)} kernel calls that could not be tried out is not included; "
         f"it can raise {effect}{amount} bytes."
     ]
 

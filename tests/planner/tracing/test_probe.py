@@ -47,12 +47,18 @@ def test_calls_after_the_deadline_are_left_out():
     assert ask([convolution()], deadline=time.monotonic() - 1) == {}
 
 
+def test_a_kernel_that_refuses_zeros_is_left_out():
+    half = torch.ones(4, 4, dtype=torch.bfloat16)
+    mismatched = call(aten.mm.default, half, torch.ones(5, 4, dtype=torch.bfloat16))
+    assert ask([mismatched]) == {}
+
+
 def test_what_cannot_be_asked_is_said(monkeypatch):
     monkeypatch.setattr(probe, "CALL_BYTES", 0)
     images = request("resnet", "image-classification", image_size=32)
     tape = trace(images, BUILTIN["cpu"])
     assert not (tape.storage_category == Category.workspace).any() or tape.meta["limitations"]
-    assert "too large to try out" in tape.meta["limitations"][0]
+    assert "could not be tried out" in tape.meta["limitations"][0]
 
 
 def test_probing_can_be_left_out():
