@@ -25,6 +25,8 @@ def scratch_bytes(func: OpOverload, args: Any, kwargs: Any) -> int:
         return _promoted_operands(func, args)
     if func in _SCALAR:
         return _wrapped_scalar(args)
+    if func in _PRODUCTS:
+        return sum(map(_blas_copy, args[-2:]))
     return 0
 
 
@@ -50,6 +52,20 @@ _SCALAR = frozenset(
         aten.mean.dim, aten.mean.default,
     }
 )  # fmt: skip
+
+
+# BLAS takes a matrix whose rows or columns lie densely one after the other; any other, such as an
+# expanded gradient, is copied first (ATen/native/LinearAlgebra.cpp: `addmm_impl_cpu_`).
+_PRODUCTS = frozenset({aten.mm.default, aten.addmm.default})
+
+
+def _blas_copy(operand: Tensor) -> int:
+    if operand.dtype not in (torch.float32, torch.float64):
+        return 0  # oneDNN's: see `planner.tracing.probe`
+    rows, columns = operand.shape
+    down, across = operand.stride()
+    dense = (across == 1 and down >= max(1, columns)) or (down == 1 and across >= max(1, rows))
+    return 0 if dense else operand.numel() * operand.element_size()
 
 
 def _promoted_operands(func: OpOverload, args: Any) -> int:

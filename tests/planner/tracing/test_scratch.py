@@ -27,6 +27,14 @@ CALLS = {
     ),
     "scalar overload": (aten.div_.Scalar, (ones(64), 3.0)),
     "mean": (aten.mean.dim, (ones(64, 3), [1], True)),
+    "product": (aten.mm.default, (ones(7, 5), ones(5, 9))),
+    "product of a transposed": (aten.mm.default, (ones(5, 7).t(), ones(9, 5).t())),
+    "product of an expanded": (aten.mm.default, (ones(1, 1).expand(7, 5), ones(5, 9))),
+    "product of a row": (aten.mm.default, (ones(1, 5), ones(1, 9).expand(5, 9))),
+    "product of every other": (
+        aten.addmm.default,
+        (ones(9), ones(14, 5)[::2], ones(5, 18)[:, ::2]),
+    ),
     "relu": (aten.relu.default, (ones(64),)),
 }  # fmt: skip
 
