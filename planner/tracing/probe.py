@@ -261,9 +261,9 @@ def _blocked_weight(call: KernelCall) -> int:
     """Bytes of a convolution's weight in blocks of 16 x 16 channels in each group, twice."""
     place = 1 if call.func is aten.convolution.default else 2
     weight = call.arguments[place]
-    groups = call.arguments[-1] if place == 1 else call.arguments[-2]
+    groups: int = call.arguments[-1] if place == 1 else call.arguments[-2]
     outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    window = math.prod(weight.shape[2:])
+    window: int = math.prod(weight.shape[2:])
     return 2 * 4 * groups * _in_blocks(outputs) * _in_blocks(inputs) * window
 
 
