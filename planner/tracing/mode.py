@@ -88,7 +88,7 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors_in(result, outputs)
         recompute = self.in_backward and self._follow_recompute()
         flops = 0 if info.flops is None else info.flops(args, kwargs, result)
-        self.probes.note(func, args, kwargs, self.recorder.op_count, flops)
+        self.probes.note(func, args, kwargs, result, self.recorder.op_count, flops)
         self.recorder.record(
             info,
             inputs,

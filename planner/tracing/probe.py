@@ -27,7 +27,7 @@ from planner.tracing.opinfo import tensors_in
 aten = torch.ops.aten
 
 SECONDS = 15.0  # for all probes of a trace
-CALL_BYTES = 1 << 30  # operands and outputs of one probe
+CALL_BYTES = 1 << 29  # operands, scratch and outputs of one probe
 CALL_FLOPS = 8 * 10**9
 
 Layout = tuple[Any, ...]
@@ -41,6 +41,7 @@ class KernelCall:
     arguments: Layout
     keywords: Layout
     flops: int
+    output_bytes: int
 
 
 @dataclass
@@ -49,11 +50,14 @@ class Probes:
 
     ops: dict[KernelCall, list[int]] = field(default_factory=dict)
 
-    def note(self, func: OpOverload, args: Any, kwargs: Any, op: int, flops: int) -> None:
+    def note(
+        self, func: OpOverload, args: Any, kwargs: Any, result: Any, op: int, flops: int
+    ) -> None:
         """Remember that op number `op` of the tape makes this call."""
         if func not in _ASKED and not (func in _REDUCED and _is_reduced(args)):
             return
-        call = KernelCall(func, _freeze(args), _freeze(tuple(kwargs.items())), flops)
+        output_bytes = sum(tensor.nbytes for tensor in _tensors(result))
+        call = KernelCall(func, _freeze(args), _freeze(tuple(kwargs.items())), flops, output_bytes)
         self.ops.setdefault(call, []).append(op)
 
 
@@ -69,7 +73,6 @@ _ASKED = frozenset(
         aten.native_group_norm.default,
         aten.native_group_norm_backward.default,
         aten.native_layer_norm_backward.default,
-        aten.embedding_dense_backward.default,
         aten._safe_softmax.default,
         aten._grouped_mm.default,
     }
@@ -272,4 +275,4 @@ def _in_blocks(channels: int) -> int:
 
 
 def _affordable(call: KernelCall) -> bool:
-    return _bound(call) <= CALL_BYTES and call.flops <= CALL_FLOPS
+    return _bound(call) + call.output_bytes <= CALL_BYTES and call.flops <= CALL_FLOPS

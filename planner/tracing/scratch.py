@@ -25,6 +25,9 @@ def scratch_bytes(func: OpOverload, args: Any, kwargs: Any) -> int:
         return _promoted_operands(func, args)
     if func in _SCALAR:
         return _wrapped_scalar(args)
+    if func is aten.embedding_dense_backward.default:
+        # ATen/native/Embedding.cpp: `embedding_dense_backward_cpu` takes the gradient contiguous.
+        return 0 if args[0].is_contiguous() else args[0].numel() * args[0].element_size()
     if func in _PRODUCTS:
         return sum(map(_blas_copy, args[-2:]))
     return 0

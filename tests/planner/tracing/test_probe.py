@@ -16,7 +16,7 @@ aten = torch.ops.aten
 
 def call(func, *args, flops=0):
     probes = Probes()
-    probes.note(func, args, {}, 0, flops)
+    probes.note(func, args, {}, [], 0, flops)
     return next(iter(probes.ops), None)
 
 

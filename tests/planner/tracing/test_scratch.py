@@ -35,6 +35,14 @@ CALLS = {
         aten.addmm.default,
         (ones(9), ones(14, 5)[::2], ones(5, 18)[:, ::2]),
     ),
+    "embedding backward": (
+        aten.embedding_dense_backward.default,
+        (ones(6, 4), torch.arange(6), 9, -1, False),
+    ),
+    "embedding backward of a transposed": (
+        aten.embedding_dense_backward.default,
+        (ones(4, 6).t(), torch.arange(6), 9, -1, False),
+    ),
     "relu": (aten.relu.default, (ones(64),)),
 }  # fmt: skip
 
