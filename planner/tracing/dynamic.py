@@ -59,7 +59,7 @@ def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
 def _index(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Masks select rows: their positions are looked up as the kernel does."""
     indices = [position for index in args[1] for position in _positions(index)]
-    return _fake(execution, func, (args[0], indices, *args[2:]), kwargs)
+    return execution.meta(func, (args[0], indices, *args[2:]), kwargs)
 
 
 def _positions(index: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -91,7 +91,7 @@ def _topk(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) ->
 
     The choice is made of real integers, so that code which counts tokens per expert sees numbers.
     """
-    values, indices = _fake(execution, func, args, kwargs)
+    values, indices = execution.meta(func, args, kwargs)
     options = dict(zip(("input", "k", "dim"), args, strict=False)) | kwargs
     dim = options.get("dim", -1)
     if indices.dim() == 0 or indices.numel() > MAX_KNOWN:
@@ -102,7 +102,7 @@ def _topk(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) ->
 @_rule(aten.argmax.default, aten.argmin.default)
 def _extreme(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Where a maximum is: some valid position, known as an integer."""
-    result = _fake(execution, func, args, kwargs)
+    result = execution.meta(func, args, kwargs)
     options = dict(zip(("input", "dim"), args, strict=False)) | kwargs
     dim = options.get("dim")
     count = args[0].numel() if dim is None else args[0].shape[dim]
@@ -114,13 +114,13 @@ def _extreme(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any)
 @_rule(aten.all.default, aten.all.dim, aten.all.dims)
 def _all(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Code asks this of data to be sure that it is valid: it is."""
-    return _known(_fake(execution, func, args, kwargs), True)
+    return _known(execution.meta(func, args, kwargs), True)
 
 
 @_rule(aten.any.default, aten.any.dim, aten.any.dims, aten.isnan.default, aten.isinf.default)
 def _any(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Code asks this of data to find what is wrong with it: nothing is."""
-    return _known(_fake(execution, func, args, kwargs), False)
+    return _known(execution.meta(func, args, kwargs), False)
 
 
 def _known(fake: Tensor, value: bool) -> Tensor:
@@ -154,7 +154,3 @@ def _in_turn(shape: tuple[int, ...], dim: int, choices: int) -> Tensor:
     chosen = shape[dim]
     others = [size for axis, size in enumerate(shape) if axis != dim % len(shape)]
     return last.reshape(*others, chosen).movedim(-1, dim).contiguous()
-
-
-def _fake(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
-    return execution.mode.dispatch(func, (FakeTensor,), args, kwargs)
