@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from planner.data import Data
+from planner.strategy import Strategy
+
 MAX_CONFIG_DEPTH = 8
 MAX_CONFIG_VALUES = 20_000
 MAX_STRING = 4_096
@@ -37,12 +40,6 @@ Task = Literal[
 Precision = Literal["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"]
 Attention = Literal["eager", "sdpa"]
 Experts = Literal["eager", "grouped_mm", "batched_mm"]
-
-
-class Data(BaseModel):
-    """Base of everything a request carries: unknown fields are errors, values are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Lora(Data):
@@ -160,15 +157,6 @@ class Workload(Data):
         if self.batch_size * self.sequence_length > 2**40:
             raise ValueError("batch_size x sequence_length is over 2^40 tokens; lower one of them")
         return self
-
-
-class Strategy(Data):
-    """Memory choices applied to the step."""
-
-    checkpointing: Literal["none", "full"] = Field(
-        "none",
-        description="full: non-reentrant torch.utils.checkpoint around each unit",
-    )
 
 
 class SimulationRequest(Data):

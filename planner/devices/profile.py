@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from planner.quantities import Bytes
-from planner.request import Data
+from planner.data import Data
 
 
 class DeviceProfile(Data):

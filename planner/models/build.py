@@ -13,7 +13,8 @@ from planner.models import initialization
 from planner.models.config import make_config
 from planner.models.lora import add_lora
 from planner.models.tasks import class_names
-from planner.request import Strategy, TransformersModel, Workload
+from planner.request import TransformersModel, Workload
+from planner.strategy import Strategy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
