@@ -66,6 +66,13 @@ class StepFailed(HeadroomError):
     title = "The model's step fails for this workload"
 
 
+class StrategyMismatch(HeadroomError):
+    """The strategy was made for another model, or asks for what this one cannot do."""
+
+    type = "strategy-mismatch"
+    title = "The strategy does not fit this model"
+
+
 class LimitExceeded(HeadroomError):
     """The work passed a limit of the service (time, memory, ops, parameters)."""
 

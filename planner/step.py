@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from planner.apply import apply_strategy
 from planner.errors import StepFailed
+from planner.levers import effective
 from planner.models.build import build_model
 from planner.models.config import make_config
 from planner.models.generation import generate
 from planner.models.inputs import make_inputs
 from planner.models.optimizers import make_optimizer
 from planner.request import SimulationRequest, TransformersModel, Workload
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 STEPS = 2  # only in the second does the optimizer's state exist throughout
 
@@ -43,7 +42,6 @@ class Job:
     """A workload ready to execute on whatever device its tensors are."""
 
     workload: Workload
-    config: PreTrainedConfig
     model: nn.Module
     inputs: dict[str, Any]
     optimizer: torch.optim.Optimizer | None
@@ -57,15 +55,21 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     Raises:
         InvalidRequest: the description asks for what the model lacks.
         ModelBuildFailed: the library refuses the configuration.
+        StrategyMismatch: the strategy names what the model lacks.
     """
-    description, workload = request.model, request.workload
+    request = effective(request)
+    description, workload, strategy = request.model, request.workload, request.strategy
     if not isinstance(description, TransformersModel):
         raise TypeError(f"unresolved model source {description.source!r}; run planner.check.check")
     config = make_config(description, workload)
-    model = build_model(description, workload, config, strategy=request.strategy, device=device)
+    model = build_model(description, workload, config, strategy=strategy, device=device)
     inputs = make_inputs(model, config, description, workload, device)
     optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
-    return Job(workload, config, model, inputs, optimizer, torch.device(device).type)
+    # The library's own checkpointing is enabled while building, before adapters are added.
+    own = strategy.model_copy(update={"checkpointing": "none"})
+    if workload.mode == "train" and not own.is_plain:
+        apply_strategy(model, own, optimizer)
+    return Job(workload, model, inputs, optimizer, torch.device(device).type)
 
 
 def execute(job: Job, hooks: Hooks, steps: int = STEPS) -> None:
@@ -126,6 +130,8 @@ def _forward_backward(
 def _loss(job: Job) -> Tensor:
     # The outputs are dropped at the return, as transformers' `Trainer.compute_loss` does.
     outputs = job.model(**job.inputs)
+    if isinstance(outputs, Tensor):
+        return outputs
     loss = getattr(outputs, "loss", None)
     return _mean_output(outputs) if loss is None else loss
 

@@ -88,6 +88,10 @@ class Strategy(Data):
         description="parts in which head and cross-entropy are computed, so that the logits are "
         "never whole",
     )
+    loss_head: ModulePath | None = Field(
+        None,
+        description="path of the linear layer that makes the logits; found by itself when absent",
+    )
     optimizer: OptimizerChoice = Field(default_factory=OptimizerChoice)
     attention: Literal["eager", "sdpa"] | None = Field(
         None, description="attention kernels instead of those of the model description"

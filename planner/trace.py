@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from planner.request import SimulationRequest
 from planner.step import Job, execute, prepare
 from planner.tape import Category, Tape
 from planner.tracing.compat import real_step_behaviour, rng_states_seen
-from planner.tracing.fake import REAL_FLOATS_STEPPING, FakeExecution
+from planner.tracing.fake import REAL_FLOATS_BUILDING, REAL_FLOATS_STEPPING, FakeExecution
 from planner.tracing.mode import TracingMode
+from planner.tracing.modules import CallListener
 from planner.tracing.probe import with_probed_scratch
 from planner.tracing.recorder import Recorder
 
@@ -47,29 +49,98 @@ def trace(
         InvalidRequest, ModelBuildFailed, StepFailed: the description or its step is wrong.
         LimitExceeded: more than `max_ops` ops or `MAX_PARAMETERS` parameters.
     """
-    recorder = Recorder(max_ops)
-    execution = FakeExecution()
-    mode = TracingMode(execution, recorder)
-    hooks = _TapeHooks(mode, progress or (lambda phase: None))
-    with real_step_behaviour(), rng_states_seen(hooks.appear), mode:
-        with torch._guards.tracing(torch._guards.TracingContext(execution.mode)):
-            job = prepare(request, "cpu")
-        hooks.built(job)
-        execution.real_floats = REAL_FLOATS_STEPPING
-        with mode.modules.following():
-            execute(job, hooks)
-        mode.recording = False
-    tape = recorder.tape(
-        {
-            "device": device.name,
-            "parameter_count": sum(p.numel() for p in job.model.parameters()),
-            "trainable_parameter_count": sum(
-                p.numel() for p in job.model.parameters() if p.requires_grad
-            ),
-            "limitations": [],
-        }
-    )
-    return with_probed_scratch(tape, mode.probes) if probe else tape
+    tracer = Tracer(device, max_ops)
+    with tracer.active():
+        job = tracer.build(lambda: prepare(request, "cpu"))
+        return tracer.trace(job, progress=progress, probe=probe)
+
+
+class Tracer:
+    """Builds jobs on fake tensors and traces them, each trace to a tape of its own.
+
+    One job can be traced several times, under another strategy each time: see `forget_step`.
+    """
+
+    def __init__(self, device: DeviceProfile, max_ops: int = MAX_OPS) -> None:
+        self.device = device
+        self._max_ops = max_ops
+        self._execution = FakeExecution()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Everything else happens inside: library functions are patched meanwhile."""
+        self._appear: Callable[[Tensor, str], None] = lambda tensor, name: None
+        with (
+            real_step_behaviour(),
+            rng_states_seen(lambda tensor, name: self._appear(tensor, name)),
+        ):
+            yield
+
+    def build(self, make: Callable[[], Job]) -> Job:
+        """What `make` makes, on fake tensors."""
+        self._execution.real_floats = REAL_FLOATS_BUILDING
+        tracing = torch._guards.tracing(torch._guards.TracingContext(self._execution.mode))
+        with self.mode(), tracing:
+            job = make()
+        _check_size(job.model)
+        return job
+
+    def mode(self) -> TracingMode:
+        """A dispatch mode with an empty tape."""
+        return TracingMode(self._execution, Recorder(self._max_ops))
+
+    def trace(
+        self,
+        job: Job,
+        *,
+        progress: Progress | None = None,
+        probe: bool = True,
+        listener: Callable[[TracingMode], CallListener] | None = None,
+    ) -> Tape:
+        """The tape of the job's workload.
+
+        Args:
+            listener: made for the trace's mode, it hears of every module call.
+        """
+        mode = self.mode()
+        hooks = _TapeHooks(mode, progress or (lambda phase: None))
+        if listener is not None:
+            mode.modules.listener = listener(mode)
+        with mode:
+            hooks.built(job)
+            self.record(mode, hooks.appear, lambda: execute(job, hooks))
+        parameters = list(job.model.parameters())
+        tape = mode.recorder.tape(
+            {
+                "device": self.device.name,
+                "parameter_count": sum(p.numel() for p in parameters),
+                "trainable_parameter_count": sum(p.numel() for p in parameters if p.requires_grad),
+                "limitations": [],
+            }
+        )
+        return with_probed_scratch(tape, mode.probes) if probe else tape
+
+    def record(
+        self, mode: TracingMode, appear: Callable[[Tensor, str], None], run: Callable[[], None]
+    ) -> None:
+        """Run something under an active mode whose models are named, onto its tape."""
+        self._appear = appear
+        self._execution.real_floats = REAL_FLOATS_STEPPING
+        mode.recording = True
+        try:
+            with mode.modules.following():
+                run()
+        finally:
+            mode.recording = False
+            self._appear = lambda tensor, name: None
+
+
+def forget_step(job: Job) -> None:
+    """Take a job back to before its first step: no gradients, no optimizer state."""
+    for parameter in job.model.parameters():
+        parameter.grad = None
+    if job.optimizer is not None:
+        job.optimizer.state.clear()
 
 
 class _TapeHooks:
@@ -83,7 +154,6 @@ class _TapeHooks:
 
     def built(self, job: Job) -> None:
         self.job = job
-        _check_size(job.model)
         self.mode.modules.name(job.model)
         for name, parameter in job.model.named_parameters():
             self.recorder.adopt(parameter.data, Category.parameters, name)
@@ -92,7 +162,6 @@ class _TapeHooks:
             self.recorder.adopt(buffer, Category.buffers, name)
         for name, tensor in _named_tensors(job.inputs):
             self.recorder.adopt(tensor, Category.inputs, name)
-        self.mode.recording = True
 
     def appear(self, tensor: Tensor, name: str) -> None:
         if self.mode.recording:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 from unittest.mock import patch
 
 import torch
@@ -17,10 +17,21 @@ _current_node = torch._C._current_autograd_node
 _sequence = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
+class CallListener(Protocol):
+    """Hears of every call of a named module."""
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """The module is called."""
+
+    def exit(self, module: nn.Module, output: Any) -> None:
+        """The call entered last returns."""
+
+
 class ModuleStack:
     """Follows `Module.__call__`, and maps autograd nodes to the module whose forward made them."""
 
     def __init__(self, module_id: Any) -> None:
+        self.listener: CallListener | None = None
         self._module_id = module_id
         self._ids: dict[nn.Module, int] = {}
         self._stack: list[int] = [0]
@@ -58,13 +69,23 @@ class ModuleStack:
             stack.append(identity)
             switch(identity)
             try:
-                return call(module, *args, **kwargs)
+                if self.listener is None:
+                    return call(module, *args, **kwargs)
+                return self._told(call, module, args, kwargs)
             finally:
                 stack.pop()
                 switch(stack[-1])
 
         with patch.object(nn.Module, "__call__", followed):
             yield
+
+    def _told(self, call: Any, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        listener = self.listener
+        assert listener is not None
+        listener.enter(module, args, kwargs)
+        output = call(module, *args, **kwargs)
+        listener.exit(module, output)
+        return output
 
     def _switch(self, owner: int) -> None:
         number = _sequence()

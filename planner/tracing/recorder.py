@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from array import array
 from typing import Any
@@ -14,7 +15,8 @@ from planner.errors import LimitExceeded
 from planner.tape import Category, OpFlag, Tape
 from planner.tracing.opinfo import OpInfo
 
-_TAG = "_tape_tensor"  # attribute on tensors that carries their id on the tape
+_RECORDERS = itertools.count()
+
 
 
 class _StorageRef(weakref.ref[Any]):
@@ -32,6 +34,9 @@ class Recorder:
 
     def __init__(self, max_ops: int) -> None:
         self.max_ops = max_ops
+        # The attribute on tensors that carries their id on this tape: the parameters of a model
+        # can pass through several traces.
+        self._tag = f"_tape_tensor_{next(_RECORDERS)}"
         self.names: dict[str, int] = {}
         self.modules: dict[str, int] = {"": 0}
         self.phases: list[str] = []
@@ -88,14 +93,14 @@ class Recorder:
         self.tensor_op.append(op)
         self.tensor_layout.append(index)
         self._newest[storage] = identity
-        tensor.__dict__[_TAG] = identity
+        tensor.__dict__[self._tag] = identity
         return identity
 
     def _identity(self, tensor: Tensor) -> int:
         """The tensor's id; one that came without passing through an op is the newest of its
         storage.
         """
-        identity = tensor.__dict__.get(_TAG)
+        identity = tensor.__dict__.get(self._tag)
         if identity is not None:
             return int(identity)
         storage = self._storage_of(tensor, Category.temporaries, -1)
@@ -110,7 +115,7 @@ class Recorder:
         self.storage_category[storage] = category
         if name is not None:
             self.storage_name[storage] = self.names.setdefault(name, len(self.names))
-        if _TAG not in tensor.__dict__:
+        if self._tag not in tensor.__dict__:
             self._new_tensor(tensor, storage, -1)
         return storage
 
