@@ -56,9 +56,13 @@ def phase_at(tape: Tape, event: int) -> str:
 
 def step_flops(tape: Tape) -> int:
     """FLOPs of one step: those of the last step traced (steps differ only in what is alive)."""
+    return int(tape.op_flops[np.isin(tape.op_phase, phases_of_last_step(tape))].sum())
+
+
+def phases_of_last_step(tape: Tape) -> list[int]:
+    """Indices of the phases of the last step traced."""
     last = tape.phases[-1].partition(".")[0] + "."
-    chosen = [index for index, name in enumerate(tape.phases) if name.startswith(last)]
-    return int(tape.op_flops[np.isin(tape.op_phase, chosen)].sum())
+    return [index for index, name in enumerate(tape.phases) if name.startswith(last)]
 
 
 def timeline(tape: Tape, max_points: int = 2_000) -> dict[str, Any]:

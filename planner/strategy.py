@@ -51,7 +51,7 @@ class UnitChoice(Data):
         if self.action != "selective" and self.save:
             raise ValueError("save has a meaning only when action is selective; leave it out")
         if self.through is not None and self.action != "recompute":
-            raise ValueError('through has a meaning only when action is recompute; leave it out')
+            raise ValueError("through has a meaning only when action is recompute; leave it out")
         return self
 
 

@@ -18,7 +18,7 @@ from planner.tracing.compat import real_step_behaviour, rng_states_seen
 from planner.tracing.fake import REAL_FLOATS_BUILDING, REAL_FLOATS_STEPPING, FakeExecution
 from planner.tracing.mode import TracingMode
 from planner.tracing.modules import CallListener
-from planner.tracing.probe import with_probed_scratch
+from planner.tracing.probe import KernelCall, with_probed_scratch
 from planner.tracing.recorder import Recorder
 
 Progress = Callable[[str], None]
@@ -65,6 +65,7 @@ class Tracer:
         self.device = device
         self._max_ops = max_ops
         self._execution = FakeExecution()
+        self.scratch: dict[KernelCall, int] = {}  # of kernels asked so far
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -118,7 +119,7 @@ class Tracer:
                 "limitations": [],
             }
         )
-        return with_probed_scratch(tape, mode.probes) if probe else tape
+        return with_probed_scratch(tape, mode.probes, known=self.scratch) if probe else tape
 
     def record(
         self, mode: TracingMode, appear: Callable[[Tensor, str], None], run: Callable[[], None]

@@ -114,9 +114,7 @@ def _wrappers(model: nn.Module, strategy: Strategy) -> list[tuple[nn.Module, Wra
     return found
 
 
-def _wrapper(
-    choice: UnitChoice, names: list[str], modules: dict[str, nn.Module]
-) -> Wrapper | None:
+def _wrapper(choice: UnitChoice, names: list[str], modules: dict[str, nn.Module]) -> Wrapper | None:
     if choice.action == "keep":
         return None
     if choice.action == "offload":

@@ -178,9 +178,7 @@ def _cross_entropy(
     rows = -(-input.hidden.shape[0] // input.chunks)
 
     def part(hidden: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(
-            input.of(hidden), labels, ignore_index=ignore_index, reduction="sum"
-        )
+        return F.cross_entropy(input.of(hidden), labels, ignore_index=ignore_index, reduction="sum")
 
     parts = zip(input.hidden.split(rows), target.split(rows), strict=True)
     total = sum(checkpoint(part, *each, use_reentrant=False) for each in parts)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
+from planner.apply.statistics import tracking_norms, untracked
 from planner.apply.wrapping import Forward
 from planner.errors import StrategyMismatch
 
@@ -27,7 +29,12 @@ class Recompute:
 
     def __call__(self, module: nn.Module, forward: Forward, args: Any, kwargs: Any) -> Any:
         """Run under non-reentrant `torch.utils.checkpoint`."""
-        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+        if not tracking_norms([module]):
+            return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+        contexts = (nullcontext(), untracked([module]))
+        return checkpoint(
+            forward, *args, use_reentrant=False, context_fn=lambda: contexts, **kwargs
+        )
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,42 @@ class Selective:
     def __call__(self, module: nn.Module, forward: Forward, args: Any, kwargs: Any) -> Any:
         """Run under `torch.utils.checkpoint` with contexts that save these outputs."""
         return checkpoint(
-            forward, *args, use_reentrant=False, context_fn=self._contexts, **kwargs
+            forward,
+            *args,
+            use_reentrant=False,
+            context_fn=partial(self._contexts, module),
+            **kwargs,
         )
 
-    def _contexts(self) -> Any:
-        return create_selective_checkpoint_contexts(_Policy(self.save))
+    def _contexts(self, module: nn.Module) -> Any:
+        caching, cached = create_selective_checkpoint_contexts(_Policy(self.save))
+        if not tracking_norms([module]):
+            return caching, cached
+        if any(call.startswith(_COUNTING) for call in self.save):
+            raise StrategyMismatch(
+                f"{_COUNTING} cannot be saved in a unit with batch norms: they count batches with "
+                "it in forward, but not in the recomputation"
+            )
+        return caching, _Both(untracked([module]), cached)
+
+
+_COUNTING = "aten.add_.Tensor"
+
+
+class _Both:
+    """Two contexts as one that can be entered again."""
+
+    def __init__(self, outer: Any, inner: Any) -> None:
+        self._outer = outer
+        self._inner = inner
+
+    def __enter__(self) -> None:
+        self._outer.__enter__()
+        self._inner.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._inner.__exit__(*error)
+        self._outer.__exit__(*error)
 
 
 class _Policy:

@@ -9,13 +9,15 @@ before, with the other arguments that it was called with.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import _checkpoint_without_reentrant_generator, noop_context_fn
+from torch.utils.checkpoint import _checkpoint_without_reentrant_generator
 
 from planner.apply import wrapping
+from planner.apply.statistics import untracked
 from planner.apply.wrapping import Forward
 from planner.errors import StrategyMismatch
 
@@ -57,8 +59,15 @@ class Segment:
         self._abandon()
         self._require_input(0, args)
         arguments = [(args[1:], kwargs)]
+        contexts = (nullcontext(), untracked(self.modules))
         checkpoint = _checkpoint_without_reentrant_generator(
-            _Chain(self, arguments), True, *_DEFAULTS, args[0]
+            _Chain(self, arguments),
+            True,  # preserve_rng_state
+            lambda: contexts,
+            "default",  # determinism_check
+            False,  # debug
+            True,  # early_stop
+            args[0],
         )
         next(checkpoint)
         self._open = _Call(checkpoint, arguments)
@@ -107,9 +116,6 @@ class _Chain:
             forward = wrapping.inside(module, self.segment)
             value = forward(hidden_state(value), *args, **kwargs)
         return value
-
-# context_fn, determinism_check, debug and early_stop as `torch.utils.checkpoint.checkpoint` has them.
-_DEFAULTS: tuple[Any, ...] = (noop_context_fn, "default", False, True)
 
 
 def hidden_state(output: Any) -> Any:

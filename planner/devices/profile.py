@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.quantities import Bytes
 from planner.data import Data
+from planner.quantities import Bytes
 
 
 class DeviceProfile(Data):
@@ -20,6 +20,10 @@ class DeviceProfile(Data):
         {}, max_length=20, description="peak FLOP/s by dtype, e.g. {'fp32': 1e12}"
     )
     memory_bandwidth_bytes_per_s: float | None = Field(None, gt=0)
+    host_bandwidth_bytes_per_s: float | None = Field(
+        None, gt=0, description="each way between device and host memory; for offloading"
+    )
+    op_overhead_s: float = Field(0.0, ge=0, le=1, description="time that an op takes at least")
     source: str | None = Field(None, max_length=500, description="where the numbers come from")
 
 
@@ -27,6 +31,10 @@ BUILTIN: dict[str, DeviceProfile] = {
     "cpu": DeviceProfile(
         name="cpu",
         kind="cpu",
-        source="kernels of PyTorch's CPU build; capacity and speed are the worker's host's",
+        peak_flops={"fp32": 1e11, "bf16": 1e11, "fp16": 1e11},
+        memory_bandwidth_bytes_per_s=2e10,
+        op_overhead_s=3e-6,
+        source="kernels of PyTorch's CPU build; capacity is the worker's host's; speeds are those "
+        "of two server cores, nominal, so that plans do not depend on how busy the host is",
     )
 }

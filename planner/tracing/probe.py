@@ -86,21 +86,37 @@ def _is_reduced(args: Any) -> bool:
     return any(isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) for a in args)
 
 
-def with_probed_scratch(tape: Tape, probes: Probes, seconds: float = SECONDS) -> Tape:
+def with_probed_scratch(
+    tape: Tape,
+    probes: Probes,
+    seconds: float = SECONDS,
+    known: dict[KernelCall, int] | None = None,
+) -> Tape:
     """The tape with the scratch of the kernels that could raise a phase's peak, as far as the
     budget allows.
 
-    What could not be asked is said in `meta["limitations"]`.
+    What could not be asked is said in `meta["limitations"]`. `known` has answers of earlier traces
+    and takes in those of this one.
     """
+    known = {} if known is None else known
     survey = _Survey(tape, probes)
+    survey.learn({call: size for call, size in known.items() if call in probes.ops})
     deadline = time.monotonic() + seconds
     # The calls at the highest levels first: knowing theirs, most others cannot matter any more.
     for count in (_FIRST_ROUND, len(probes.ops)):
         affordable = [call for call in survey.relevant() if _affordable(call)][:count]
         survey.learn(ask(affordable, deadline))
-    pairs = [(op, size) for call, size in survey.scratch.items() if size for op in probes.ops[call]]
+    known |= survey.scratch
+    pairs = scratch_of_ops(probes, survey.scratch)
     limitations = tape.meta["limitations"] + _unasked(survey)
     return replace(tape.with_scratch(pairs), meta=tape.meta | {"limitations": limitations})
+
+
+def scratch_of_ops(probes: Probes, known: dict[KernelCall, int]) -> list[tuple[int, int]]:
+    """Pairs of op and scratch bytes, of the calls whose scratch is known."""
+    return [
+        (op, size) for call, ops in probes.ops.items() if (size := known.get(call, 0)) for op in ops
+    ]
 
 
 _FIRST_ROUND = 12

@@ -18,7 +18,6 @@ from planner.tracing.opinfo import OpInfo
 _RECORDERS = itertools.count()
 
 
-
 class _StorageRef(weakref.ref[Any]):
     """A weak reference that knows which storage of the tape it stands for."""
 
@@ -108,6 +107,22 @@ class Recorder:
         if identity is None:
             identity = self._new_tensor(tensor, storage, -1)
         return identity
+
+    def tensor_of(self, tensor: Tensor) -> int:
+        """Id of the tensor on the tape."""
+        return self._identity(tensor)
+
+    def storage_of(self, tensor: Tensor) -> int:
+        """Id of the tensor's storage on the tape."""
+        return self.tensor_storage[self._identity(tensor)]
+
+    def live_storages(self) -> set[int]:
+        """Ids of the storages that are alive now."""
+        return {ref.storage for ref in self._live.values()}
+
+    def live_bytes(self) -> int:
+        """Bytes alive now."""
+        return sum(self.storage_bytes[storage] for storage in self.live_storages())
 
     def adopt(self, tensor: Tensor, category: Category, name: str | None = None) -> int:
         """Put a tensor that no op of the tape made on the tape; returns its storage."""

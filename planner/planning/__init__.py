@@ -1,0 +1,1 @@
+"""Finding the cheapest strategy that fits a budget, and certifying it."""

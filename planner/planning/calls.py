@@ -1,0 +1,114 @@
+"""What a trace tells of the model's modules: who was called when, with what, and what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from planner.step import STEPS
+from planner.tracing.mode import TracingMode
+
+_LAST_STEP = f"step{STEPS - 1}."
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Layout of a tensor argument, enough to make another like it."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    requires_grad: bool
+    storage: int  # on the tape
+
+
+def span_bytes(shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Bytes from a tensor's first element to its last: of a storage made for it alone."""
+    if 0 in shape:
+        return 0
+    last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    return (1 + last) * dtype.itemsize
+
+
+@dataclass
+class Call:
+    """One forward call of a module in the last step traced.
+
+    Attributes:
+        first_op, end_op: its ops on the tape.
+        arguments: leaves of (args, kwargs): `TensorSpec`, real tensors as they are, other values.
+        takes: identity of the tensor given first; `gives`: of the one handed on.
+    """
+
+    module: str
+    first_op: int
+    end_op: int = 0
+    phase: str = ""
+    arguments: list[Any] = field(default_factory=list)
+    structure: Any = None
+    takes: int | None = None
+    gives: int | None = None
+    input_storage: int | None = None
+    output_storage: int | None = None
+
+    def make_arguments(self, make: Callable[[TensorSpec], Tensor]) -> tuple[Any, Any]:
+        """(args, kwargs) with tensors made anew."""
+        leaves = [make(leaf) if isinstance(leaf, TensorSpec) else leaf for leaf in self.arguments]
+        args, kwargs = tree_unflatten(leaves, self.structure)
+        return args, kwargs
+
+
+class CallRecorder:
+    """Listens to a trace. Holds no tensor of the step, so lifetimes stay as they are."""
+
+    def __init__(self, mode: TracingMode, names: dict[nn.Module, str]) -> None:
+        self._recorder = mode.recorder
+        self._names = names
+        self._open: list[Call] = []
+        self.calls: list[Call] = []
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """Note the op at which the call begins and what it was given."""
+        phase = self._recorder.phases[-1]
+        call = Call(self._names[module], self._recorder.op_count, phase=phase)
+        self._open.append(call)
+        if not phase.startswith(_LAST_STEP):
+            return
+        leaves, call.structure = tree_flatten((args, kwargs))
+        call.arguments = [self._spec(leaf) for leaf in leaves]
+        if args and isinstance(args[0], Tensor):
+            call.takes = self._recorder.tensor_of(args[0])
+            call.input_storage = self._recorder.storage_of(args[0])
+        self.calls.append(call)
+
+    def exit(self, module: nn.Module, output: Any) -> None:
+        """Note the op after the call's last and what it hands on."""
+        call = self._open.pop()
+        call.end_op = self._recorder.op_count
+        if call.structure is None:
+            return
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(first, Tensor):
+            call.gives = self._recorder.tensor_of(first)
+            call.output_storage = self._recorder.storage_of(first)
+
+    def _spec(self, leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or isinstance(leaf, nn.Parameter):
+            return leaf
+        if not isinstance(leaf, FakeTensor):
+            with _disable_current_modes():  # of masks and positions; the copy is not on the tape
+                return leaf.clone()
+        return TensorSpec(
+            tuple(leaf.shape),
+            leaf.stride(),
+            leaf.dtype,
+            leaf.requires_grad,
+            self._recorder.storage_of(leaf),
+        )

@@ -1,0 +1,173 @@
+"""From a traced step and measured options to the solver's problem, and from its solution back.
+
+Levels come from the baseline's tape: what is alive at a point, less what the units before it save
+and what the unit itself takes there. So the problem's peak with everything kept is the baseline's
+own, and the solver's arithmetic is exact as far as a unit holds in the whole what it held alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.planning.options import NONE, Options
+from planner.planning.units import Found
+from planner.planning.windows import Places, Windows, read_windows
+from planner.quantities import format_bytes
+from planner.solve.problem import Choice, Gap, Problem, Segment, Unit, levels
+from planner.strategy import UnitChoice
+from planner.tape import Tape
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A problem, and what its units and options stand for.
+
+    Attributes:
+        found: for each unit of the problem, the module; options: likewise.
+        places: where to look for the units on a tape.
+    """
+
+    problem: Problem
+    found: tuple[Found, ...]
+    options: tuple[Options, ...]
+    places: Places
+
+
+def compose(tape: Tape, found: list[Found], by_kind: dict[str, Options]) -> Composition:
+    """The problem of a traced step."""
+    calls = sorted(
+        ((call.first_op, call, unit) for unit in found for call in unit.calls),
+        key=lambda entry: entry[0],
+    )
+    units = [unit for _, _, unit in calls]
+    options = [by_kind.get(unit.kind, NONE) for unit in units]
+    places = Places(tuple(unit.path for unit in units))
+    windows = read_windows(tape, places)
+    saved = np.array([each.options[0].saved_bytes for each in options], dtype=np.int64)
+    before = np.concatenate([[0], np.cumsum(saved)]).astype(np.int64)
+    repeated = Counter(unit.path for unit in units)
+    chain = []
+    for index, (unit, each) in enumerate(zip(units, options, strict=True)):
+        keep = each.options[0]
+        call = calls[index][1]
+        chain.append(
+            Unit(
+                name=unit.path if repeated[unit.path] == 1 else f"{unit.path}@{index}",
+                kind=unit.kind,
+                options=each.options,
+                forward_level_bytes=int(windows.forward[index] - before[index])
+                - keep.forward_bytes,
+                backward_level_bytes=int(windows.backward[index] - before[index])
+                - keep.backward_bytes,
+                input_bytes=int(tape.storage_bytes[call.input_storage])
+                if call.input_storage is not None
+                else 0,
+                forward_seconds=each.keep.forward_seconds if each.keep else 0.0,
+                forward_flops=each.keep.forward_flops if each.keep else 0,
+                transient_bytes=each.nothing_saved.forward_bytes if each.nothing_saved else 0,
+                shares=places.distinct.index(unit.path) if repeated[unit.path] > 1 else None,
+            )
+        )
+    gaps = tuple(
+        Gap(name, after, level - int(before[after]))
+        for name, (level, after) in windows.gaps.items()
+    )
+    joins = tuple(
+        _hands_over(calls[i][2], calls[i + 1][2], repeated, options[i : i + 2])
+        for i in range(len(calls) - 1)
+    )
+    problem = Problem(tuple(chain), gaps, joins)
+    return Composition(problem, tuple(units), tuple(options), places)
+
+
+def _hands_over(one: Found, other: Found, repeated: Counter[str], options: list[Options]) -> bool:
+    """Whether two units may be recomputed as one: neighbours, the second fed by the first alone."""
+    same_parent = one.path.rpartition(".")[0] == other.path.rpartition(".")[0]
+    once = repeated[one.path] == repeated[other.path] == 1
+    first, second = one.calls[0], other.calls[0]
+    fed = first.gives is not None and first.gives == second.takes
+    recomputable = all(each.nothing_saved is not None for each in options)
+    return same_parent and once and fed and recomputable and "." in one.path
+
+
+def unit_choices(composition: Composition, choices: tuple[Choice, ...]) -> list[UnitChoice]:
+    """The choices as a strategy has them, with a reason each."""
+    found: dict[tuple[str, str | None], UnitChoice] = {}
+    for choice in choices:
+        for each in _choices(composition, choice):
+            found.setdefault((each.module, each.through), each)
+    return list(found.values())
+
+
+def _choices(composition: Composition, choice: Choice) -> list[UnitChoice]:
+    if isinstance(choice, Segment):
+        units = composition.problem.units[choice.first : choice.last + 1]
+        freed = sum(unit.options[0].saved_bytes for unit in units) - units[0].input_bytes
+        seconds = sum(unit.forward_seconds for unit in units)
+        segment = UnitChoice(
+            module=composition.found[choice.first].path,
+            through=composition.found[choice.last].path,
+            action="recompute",
+            reason=f"one input for {len(units)} units: {_price(freed, seconds)}",
+        )
+        inner = [each for inside in choice.inside for each in _choices(composition, inside)]
+        return [segment, *inner]
+    unit = composition.problem.units[choice.unit]
+    option, path = unit.options[choice.option], composition.found[choice.unit].path
+    reason = f"{option.label}: {_reason(unit, choice.option)}"
+    recipe = composition.options[choice.unit].recipes[choice.option]
+    return [
+        each.model_copy(update={"module": _placed(each.module, path), "reason": reason})
+        for each in recipe
+    ]
+
+
+def _placed(module: str, path: str) -> str:
+    """A path that begins with `lab.ROOT` as one in the model."""
+    return path + module[len("unit") :]
+
+
+def _reason(unit: Unit, number: int) -> str:
+    option = unit.options[number]
+    freed = unit.options[0].saved_bytes - option.saved_bytes
+    return _price(freed, option.seconds)
+
+
+def _price(freed: int, seconds: float) -> str:
+    return f"{format_bytes(freed)} for {seconds * 1e3:.3g} ms"
+
+
+def learn(composition: Composition, choices: tuple[Choice, ...], windows: Windows) -> Composition:
+    """The composition with the levels raised where a certified step was higher than estimated."""
+    problem = composition.problem
+    estimated: dict[str, int] = {}
+    for name, level in levels(problem, choices):
+        estimated[name] = max(estimated.get(name, 0), level)
+    inside = {
+        index for choice in choices if isinstance(choice, Segment)
+        for index in range(choice.first, choice.last + 1)
+    }  # fmt: skip
+    units = tuple(
+        unit
+        if index in inside
+        else replace(
+            unit,
+            forward_level_bytes=unit.forward_level_bytes
+            + max(0, int(windows.forward[index]) - estimated[f"{unit.name}.forward"]),
+            backward_level_bytes=unit.backward_level_bytes
+            + max(0, int(windows.backward[index]) - estimated[f"{unit.name}.backward"]),
+        )
+        for index, unit in enumerate(problem.units)
+    )
+    gaps = tuple(
+        replace(
+            gap,
+            level_bytes=gap.level_bytes
+            + max(0, windows.gaps.get(gap.name, (0, 0))[0] - estimated[gap.name]),
+        )
+        for gap in problem.gaps
+    )
+    return replace(composition, problem=replace(problem, units=units, gaps=gaps))
