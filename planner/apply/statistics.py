@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -27,17 +27,19 @@ def untracked(modules: list[nn.Module]) -> AbstractContextManager[None]:
 
 
 class _Untracked:
-    """Can be entered again: a retained graph may recompute more than once."""
+    """Momentum 0 and no counting. Can be entered again: a retained graph may recompute twice."""
 
     def __init__(self, norms: list[_BatchNorm]) -> None:
         self._norms = norms
-        self._changed: list[_BatchNorm] = []
+        self._before: list[tuple[float | None, Tensor | None]] = []
 
     def __enter__(self) -> None:
-        self._changed = [norm for norm in self._norms if norm.training]
-        for norm in self._changed:
-            norm.track_running_stats = False
+        self._before = [(norm.momentum, norm.num_batches_tracked) for norm in self._norms]
+        for norm in self._norms:
+            norm.momentum = 0.0
+            norm.num_batches_tracked = None
 
     def __exit__(self, *_: object) -> None:
-        for norm in self._changed:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(self._norms, self._before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked = count

@@ -46,7 +46,7 @@ def build_model(
     config = make_config(description, workload) if config is None else config
     fake = torch._guards.detect_fake_mode() is not None or torch.device(device).type == "meta"
     library_model = _instantiate(description, workload, config, torch.device(device), fake)
-    _set_use_cache(config, workload.mode == "generation")
+    _set_use_cache(library_model, workload.mode == "generation")
     training = workload.mode == "train"
     if training and strategy is not None and strategy.checkpointing == "full":
         _enable_checkpointing(library_model, with_lora=description.lora is not None)
@@ -83,10 +83,16 @@ def _instantiate(
     return model
 
 
-def _set_use_cache(config: PreTrainedConfig, use_cache: bool) -> None:
-    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
-        if part is not None and hasattr(part, "use_cache"):
-            part.use_cache = use_cache
+def _set_use_cache(model: nn.Module, use_cache: bool) -> None:
+    """In every configuration that a part of the model holds: decoders keep copies of their own."""
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        for part in (
+            config,
+            *(getattr(config, n, None) for n in getattr(config, "sub_configs", ())),
+        ):
+            if part is not None and hasattr(part, "use_cache"):
+                part.use_cache = use_cache
 
 
 def _enable_checkpointing(model: PreTrainedModel, with_lora: bool) -> None:

@@ -15,6 +15,10 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from planner.step import STEPS
 from planner.tracing.mode import TracingMode
 
+# Arguments of other types could hold tensors of the step, or change from call to call.
+_VALUES = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, slice)
+_UNKNOWN = object()
+
 _LAST_STEP = f"step{STEPS - 1}."
 
 
@@ -59,7 +63,13 @@ class Call:
     output_storage: int | None = None
 
     def make_arguments(self, make: Callable[[TensorSpec], Tensor]) -> tuple[Any, Any]:
-        """(args, kwargs) with tensors made anew."""
+        """(args, kwargs) with tensors made anew.
+
+        Raises:
+            ValueError: an argument is no tensor and no plain value, so it cannot be made again.
+        """
+        if any(leaf is _UNKNOWN for leaf in self.arguments):
+            raise ValueError("it is called with an object that holds state")
         leaves = [make(leaf) if isinstance(leaf, TensorSpec) else leaf for leaf in self.arguments]
         args, kwargs = tree_unflatten(leaves, self.structure)
         return args, kwargs
@@ -100,7 +110,9 @@ class CallRecorder:
             call.output_storage = self._recorder.storage_of(first)
 
     def _spec(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or isinstance(leaf, nn.Parameter):
+        if not isinstance(leaf, Tensor):
+            return leaf if isinstance(leaf, _VALUES) else _UNKNOWN
+        if isinstance(leaf, nn.Parameter):
             return leaf
         if not isinstance(leaf, FakeTensor):
             with _disable_current_modes():  # of masks and positions; the copy is not on the tape

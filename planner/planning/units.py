@@ -116,15 +116,26 @@ class _Search:
         ]
         if path not in self._calls:
             return below
-        block = listed or _is_checkpointable(self._modules[path])
-        if block and path in self._with_blocks and self._share(path) > LARGE_SHARE and below:
-            return below
+        block = listed or self._is_block(path)
+        if block and path in self._with_blocks and self._share(path) > LARGE_SHARE:
+            # Lists of a block's own layers (convolution, norm, activation) are too fine.
+            if any(self._is_composite(unit) for unit in below):
+                return below
         if block:
             return [path] if self._share(path) else []
         if path in self._with_blocks:
             return below
         worth = self._share(path) >= SMALL_SHARE and self._modules[path]._modules
         return [path] if worth else []
+
+    def _is_composite(self, path: str) -> bool:
+        return any(child._modules for child in self._modules[path].children())
+
+    def _is_block(self, path: str) -> bool:
+        """One that the library can checkpoint, or that is called again and again."""
+        module = self._modules[path]
+        repeated = len(self._calls.get(path, ())) > 1 and bool(module._modules)
+        return repeated or _is_checkpointable(module)
 
     def _is_list(self, path: str) -> bool:
         """A container of at least two blocks (modules with children) of one class."""
@@ -141,10 +152,10 @@ class _Search:
     def _with_blocks_inside(self) -> set[str]:
         """Paths of modules that are, or hold, a list of blocks, or hold a checkpointable one."""
         found: set[str] = set()
-        for path, module in self._modules.items():
+        for path in self._modules:
             if self._is_list(path):
                 found.add(path)
-            if self._is_list(path) or _is_checkpointable(module):
+            if self._is_list(path) or self._is_block(path):
                 parts = path.split(".")
                 found |= {".".join(parts[:depth]) for depth in range(len(parts))}
         return found

@@ -62,6 +62,7 @@ class Recorder:
             del self._live[ref.key]
 
     def _new_storage(self, size: int, category: Category, op: int) -> int:
+        self._settle_reuse()  # some storages appear without an op
         storage = len(self.storage_bytes)
         self.storage_bytes.append(size)
         self.storage_category.append(category)
