@@ -210,10 +210,10 @@ def _backward(problem: Problem, choice: Choice, before: int) -> Iterator[tuple[s
     level = problem.units[choice.last].backward_level_bytes
     yield from _recomputed(problem, choice, before + first_input, level)
     held = before
-    for inner in choice.inside:
-        # The input of the segment is held by the segment or by its first choice, never twice.
+    for number, inner in enumerate(choice.inside):
         yield from _backward(problem, inner, held)
-        held += max(saved_bytes(problem, inner), first_input if held == before else 0)
+        # The input of the segment is held by the segment or by its first choice, never twice.
+        held += max(saved_bytes(problem, inner), first_input if number == 0 else 0)
 
 
 def _recomputed(
@@ -223,14 +223,14 @@ def _recomputed(
     first_input = problem.units[segment.first].input_bytes
     for number, inner in enumerate(segment.inside):
         first, last = _span(inner)
+        # `held` has the input of the first choice, which is the segment's, and of no other.
+        kept = held if number == 0 else held + problem.units[first].input_bytes
         for index in range(first, last + 1):
             unit = problem.units[index]
-            inside = (
-                unit.options[inner.option].forward_bytes
-                if isinstance(inner, Chosen)
-                else unit.transient_bytes + problem.units[first].input_bytes
-            )
-            own_input = 0 if index == segment.first else unit.input_bytes
-            yield f"{unit.name}.recompute", level + held + own_input + inside
+            if isinstance(inner, Chosen):
+                inside = unit.options[inner.option].forward_bytes
+            else:
+                inside = unit.transient_bytes + (unit.input_bytes if index > first else 0)
+            yield f"{unit.name}.recompute", level + kept + inside
         saved = saved_bytes(problem, inner)
         held += max(saved - first_input, 0) if number == 0 else saved
