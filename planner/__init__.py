@@ -1,29 +1,39 @@
-"""Headroom's library: describe a model and a workload, simulate its memory. No HTTP here."""
+"""Headroom's library: describe a model and a workload, simulate its memory, plan it, apply the plan.
+
+No HTTP here. Importing this module does not import torch; calling its functions does.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.apply import apply_strategy, remove_strategy
+    from planner.planning.module import auto_checkpoint, plan_module
+    from planner.answers import plan, simulate
+
+_HOMES = {
+    "simulate": "planner.answers",
+    "plan": "planner.answers",
+    "apply_strategy": "planner.apply",
+    "remove_strategy": "planner.apply",
+    "plan_module": "planner.planning.module",
+    "auto_checkpoint": "planner.planning.module",
+}
 
 
-def simulate(request: dict[str, Any]) -> Any:
-    """Predict the memory of a request shaped like the body of `POST /v1/simulations`.
-
-    Traces in this process, so call it where patching library functions meanwhile does no harm.
-
-    Returns:
-        `planner.prediction.Prediction`.
-
-    Raises:
-        pydantic.ValidationError, planner.errors.HeadroomError: the request is wrong or cannot run.
-    """
-    from planner.check import check
-    from planner.devices import BUILTIN
-    from planner.request import SimulationRequest
-    from planner.simulation import simulate as replay
-    from planner.trace import trace
-
-    checked = check(SimulationRequest.model_validate(request))
-    return replay(trace(checked, BUILTIN[checked.device]))
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
-__all__ = ["simulate"]
+__all__ = [
+    "apply_strategy",
+    "auto_checkpoint",
+    "plan",
+    "plan_module",
+    "remove_strategy",
+    "simulate",
+]

@@ -33,10 +33,21 @@ def op_seconds(tape: Tape, device: DeviceProfile) -> NDArray[np.float64]:
     return np.where(tape.op_flags & OpFlag.view, 0.0, seconds)
 
 
-def step_seconds(tape: Tape, device: DeviceProfile) -> float:
-    """Seconds of the last step traced, or of the whole workload where it has no steps."""
-    chosen = np.isin(tape.op_phase, phases_of_last_step(tape))
-    return float(op_seconds(tape, device)[chosen].sum())
+def step_seconds(tape: Tape, device: DeviceProfile, micro_batches: int | None = None) -> float:
+    """Seconds of the last step traced, or of the whole workload where it has no steps.
+
+    Args:
+        micro_batches: of the step, where the tape has fewer of them.
+    """
+    phases = phases_of_last_step(tape)
+    shown = max(1, sum(tape.phases[phase].endswith("forward") for phase in phases))
+    seconds = np.bincount(tape.op_phase, op_seconds(tape, device), len(tape.phases))
+    total = 0.0
+    for phase in phases:
+        is_micro = tape.phases[phase].endswith(("forward", "backward"))
+        times = micro_batches / shown if micro_batches is not None and is_micro else 1.0
+        total += float(seconds[phase]) * times
+    return total
 
 
 def _peak_flops(tape: Tape, device: DeviceProfile) -> NDArray[np.float64]:

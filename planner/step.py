@@ -46,6 +46,7 @@ class Job:
     inputs: dict[str, Any]
     optimizer: torch.optim.Optimizer | None
     device_type: str
+    loss: Callable[[Any], Tensor] | None = None  # of the outputs; None: the model computes it
 
 
 def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
@@ -130,6 +131,8 @@ def _forward_backward(
 def _loss(job: Job) -> Tensor:
     # The outputs are dropped at the return, as transformers' `Trainer.compute_loss` does.
     outputs = job.model(**job.inputs)
+    if job.loss is not None:
+        return job.loss(outputs)
     if isinstance(outputs, Tensor):
         return outputs
     loss = getattr(outputs, "loss", None)

@@ -87,10 +87,8 @@ def _set_use_cache(model: nn.Module, use_cache: bool) -> None:
     """In every configuration that a part of the model holds: decoders keep copies of their own."""
     for module in model.modules():
         config = getattr(module, "config", None)
-        for part in (
-            config,
-            *(getattr(config, n, None) for n in getattr(config, "sub_configs", ())),
-        ):
+        names = getattr(config, "sub_configs", ())
+        for part in (config, *(getattr(config, name, None) for name in names)):
             if part is not None and hasattr(part, "use_cache"):
                 part.use_cache = use_cache
 

@@ -59,8 +59,7 @@ class Call:
     structure: Any = None
     takes: int | None = None
     gives: int | None = None
-    input_storage: int | None = None
-    output_storage: int | None = None
+    input_bytes: int = 0  # of the storage given first
 
     def make_arguments(self, make: Callable[[TensorSpec], Tensor]) -> tuple[Any, Any]:
         """(args, kwargs) with tensors made anew.
@@ -95,7 +94,8 @@ class CallRecorder:
         call.arguments = [self._spec(leaf) for leaf in leaves]
         if args and isinstance(args[0], Tensor):
             call.takes = self._recorder.tensor_of(args[0])
-            call.input_storage = self._recorder.storage_of(args[0])
+            storage = self._recorder.storage_of(args[0])
+            call.input_bytes = self._recorder.storage_bytes[storage]
         self.calls.append(call)
 
     def exit(self, module: nn.Module, output: Any) -> None:
@@ -107,7 +107,6 @@ class CallRecorder:
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor):
             call.gives = self._recorder.tensor_of(first)
-            call.output_storage = self._recorder.storage_of(first)
 
     def _spec(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):

@@ -16,7 +16,7 @@ from planner.planning.options import NONE, Options
 from planner.planning.units import Found
 from planner.planning.windows import Places, Windows, read_windows
 from planner.quantities import format_bytes
-from planner.solve.problem import Choice, Gap, Problem, Segment, Unit, levels
+from planner.solve.problem import Choice, Gap, Option, Problem, Segment, Unit, levels, peak_bytes
 from planner.strategy import UnitChoice
 from planner.tape import Tape
 
@@ -36,8 +36,10 @@ class Composition:
     places: Places
 
 
-def compose(tape: Tape, found: list[Found], by_kind: dict[str, Options]) -> Composition:
-    """The problem of a traced step."""
+def compose(
+    tape: Tape, found: list[Found], by_kind: dict[str, Options], micro_batches: int = 1
+) -> Composition:
+    """The problem of a traced step, whose units run `micro_batches` times in a whole one."""
     calls = sorted(
         ((call.first_op, call, unit) for unit in found for call in unit.calls),
         key=lambda entry: entry[0],
@@ -52,21 +54,18 @@ def compose(tape: Tape, found: list[Found], by_kind: dict[str, Options]) -> Comp
     chain = []
     for index, (unit, each) in enumerate(zip(units, options, strict=True)):
         keep = each.options[0]
-        call = calls[index][1]
         chain.append(
             Unit(
                 name=unit.path if repeated[unit.path] == 1 else f"{unit.path}@{index}",
                 kind=unit.kind,
-                options=each.options,
+                options=tuple(_repeated(option, micro_batches) for option in each.options),
                 forward_level_bytes=int(windows.forward[index] - before[index])
                 - keep.forward_bytes,
                 backward_level_bytes=int(windows.backward[index] - before[index])
                 - keep.backward_bytes,
-                input_bytes=int(tape.storage_bytes[call.input_storage])
-                if call.input_storage is not None
-                else 0,
-                forward_seconds=each.keep.forward_seconds if each.keep else 0.0,
-                forward_flops=each.keep.forward_flops if each.keep else 0,
+                input_bytes=calls[index][1].input_bytes,
+                forward_seconds=each.keep.forward_seconds * micro_batches if each.keep else 0.0,
+                forward_flops=each.keep.forward_flops * micro_batches if each.keep else 0,
                 transient_bytes=each.nothing_saved.forward_bytes if each.nothing_saved else 0,
                 shares=places.distinct.index(unit.path) if repeated[unit.path] > 1 else None,
             )
@@ -81,6 +80,10 @@ def compose(tape: Tape, found: list[Found], by_kind: dict[str, Options]) -> Comp
     )
     problem = Problem(tuple(chain), gaps, joins)
     return Composition(problem, tuple(units), tuple(options), places)
+
+
+def _repeated(option: Option, times: int) -> Option:
+    return replace(option, seconds=option.seconds * times, flops=option.flops * times)
 
 
 def _hands_over(one: Found, other: Found, repeated: Counter[str], options: list[Options]) -> bool:
@@ -140,25 +143,35 @@ def _price(freed: int, seconds: float) -> str:
     return f"{format_bytes(freed)} for {seconds * 1e3:.3g} ms"
 
 
-def learn(composition: Composition, choices: tuple[Choice, ...], windows: Windows) -> Composition:
-    """The composition with the levels raised where a certified step was higher than estimated."""
+def learn(
+    composition: Composition, choices: tuple[Choice, ...], windows: Windows, certified_bytes: int
+) -> Composition:
+    """The composition with levels raised where a certified step was higher than estimated.
+
+    Units inside segments have no windows of their own; where they explain the difference, all
+    levels of backward rise by what is left of it.
+    """
     problem = composition.problem
     estimated: dict[str, int] = {}
     for name, level in levels(problem, choices):
         estimated[name] = max(estimated.get(name, 0), level)
     inside = {
-        index for choice in choices if isinstance(choice, Segment)
+        index
+        for choice in choices
+        if isinstance(choice, Segment)
         for index in range(choice.first, choice.last + 1)
-    }  # fmt: skip
+    }
+
+    def missing(name: str, seen: int) -> int:
+        return max(0, int(seen) - estimated[name])
+
     units = tuple(
         unit
         if index in inside
-        else replace(
+        else _raised(
             unit,
-            forward_level_bytes=unit.forward_level_bytes
-            + max(0, int(windows.forward[index]) - estimated[f"{unit.name}.forward"]),
-            backward_level_bytes=unit.backward_level_bytes
-            + max(0, int(windows.backward[index]) - estimated[f"{unit.name}.backward"]),
+            missing(f"{unit.name}.forward", windows.forward[index]),
+            missing(f"{unit.name}.backward", windows.backward[index]),
         )
         for index, unit in enumerate(problem.units)
     )
@@ -166,8 +179,21 @@ def learn(composition: Composition, choices: tuple[Choice, ...], windows: Window
         replace(
             gap,
             level_bytes=gap.level_bytes
-            + max(0, windows.gaps.get(gap.name, (0, 0))[0] - estimated[gap.name]),
+            + missing(gap.name, windows.gaps.get(gap.name, (0, gap.after))[0]),
         )
         for gap in problem.gaps
     )
-    return replace(composition, problem=replace(problem, units=units, gaps=gaps))
+    learned = replace(problem, units=units, gaps=gaps)
+    rest = certified_bytes - peak_bytes(learned, choices)
+    if rest > 0:
+        units = tuple(_raised(unit, rest, rest) for unit in learned.units)
+        learned = replace(learned, units=units)
+    return replace(composition, problem=learned)
+
+
+def _raised(unit: Unit, forward: int, backward: int) -> Unit:
+    return replace(
+        unit,
+        forward_level_bytes=unit.forward_level_bytes + forward,
+        backward_level_bytes=unit.backward_level_bytes + backward,
+    )

@@ -37,7 +37,7 @@ class Subject:
     def __init__(self, tracer: Tracer, make: Callable[[], Job]) -> None:
         self.tracer = tracer
         self.job = tracer.build(make)
-        self.traces = 0
+        self.micro_batches = self.job.workload.gradient_accumulation_steps  # in a whole step
 
     def baseline(self) -> Baseline:
         """Trace the step as it is and note who calls whom."""
@@ -48,7 +48,6 @@ class Subject:
             listeners.append(CallRecorder(mode, names))
             return listeners[0]
 
-        self.traces += 1
         tape = self.tracer.trace(self.job, listener=listen)
         forget_step(self.job)
         calls = listeners[0].calls
@@ -60,7 +59,6 @@ class Subject:
         Raises:
             StrategyMismatch, StepFailed: the model does not work under it.
         """
-        self.traces += 1
         apply_strategy(self.job.model, strategy, self.job.optimizer)
         try:
             return self.tracer.trace(self.job)

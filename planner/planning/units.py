@@ -117,10 +117,10 @@ class _Search:
         if path not in self._calls:
             return below
         block = listed or self._is_block(path)
-        if block and path in self._with_blocks and self._share(path) > LARGE_SHARE:
-            # Lists of a block's own layers (convolution, norm, activation) are too fine.
-            if any(self._is_composite(unit) for unit in below):
-                return below
+        gives_way = path in self._with_blocks and self._share(path) > LARGE_SHARE
+        # Lists of a block's own layers (convolution, norm, activation) are too fine.
+        if block and gives_way and any(self._is_composite(unit) for unit in below):
+            return below
         if block:
             return [path] if self._share(path) else []
         if path in self._with_blocks:

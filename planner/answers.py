@@ -1,0 +1,43 @@
+"""Answers to requests shaped like the bodies of the HTTP calls, from this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.check import check, check_plan
+from planner.cost import step_seconds
+from planner.devices import BUILTIN
+from planner.plans import Plan, PlanRequest
+from planner.planning import make_plan
+from planner.prediction import Prediction
+from planner.request import SimulationRequest
+from planner.simulation import simulate as replay
+from planner.trace import trace
+
+
+def simulate(request: dict[str, Any]) -> Prediction:
+    """Predict the memory of a request shaped like the body of `POST /v1/simulations`.
+
+    Traces in this process, so call it where patching library functions meanwhile does no harm.
+
+    Raises:
+        pydantic.ValidationError, planner.errors.HeadroomError: the request is wrong or cannot run.
+    """
+    checked = check(SimulationRequest.model_validate(request))
+    device = BUILTIN[checked.device]
+    tape = trace(checked, device)
+    seconds = step_seconds(tape, device)
+    return replay(tape).model_copy(update={"step_seconds": seconds})
+
+
+def plan(request: dict[str, Any], *, helpers: int = 0) -> Plan:
+    """The cheapest strategy for a request shaped like the body of `POST /v1/plans`.
+
+    Args:
+        helpers: processes to fork for simulating beside this one; 0 where threads are running.
+
+    Raises:
+        pydantic.ValidationError, planner.errors.HeadroomError: as `simulate`.
+    """
+    checked = check_plan(PlanRequest.model_validate(request))
+    return make_plan(checked, BUILTIN[checked.device], helpers=helpers)[0]

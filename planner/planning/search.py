@@ -1,0 +1,236 @@
+"""The cheapest strategy within a budget: solve over all variants, certify, learn, solve again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from planner.cost import step_seconds
+from planner.devices import DeviceProfile
+from planner.errors import HeadroomError
+from planner.planning.compose import learn, unit_choices
+from planner.planning.pool import Pool, Task
+from planner.planning.variants import Variant
+from planner.planning.windows import read_windows
+from planner.simulation import step_flops
+from planner.solve import smallest_peak, solve
+from planner.solve.problem import Problem, Solution
+from planner.strategy import Strategy
+from planner.tape import Tape
+
+ATTEMPTS = 12
+"""Certificates that miss their budget before the search gives the budget up."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the solver proposes: nothing in it is certified.
+
+    Attributes:
+        seconds: estimated time of the step.
+    """
+
+    variant: int
+    solution: Solution
+    strategy: Strategy
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A strategy with the tape of the step that it makes."""
+
+    strategy: Strategy
+    tape: Tape
+    peak_bytes: int
+    step_seconds: float
+    step_flops: int
+    candidate: Candidate | None = None
+
+
+@dataclass
+class Search:
+    """Everything known so far, and how to know more."""
+
+    pool: Pool
+    device: DeviceProfile
+    solver: str
+    segments: bool
+    variants: list[Variant] = field(default_factory=list)
+    known: dict[str, Certified | HeadroomError] = field(default_factory=dict)
+    solve_seconds: float = 0.0
+    simulate_seconds: float = 0.0
+
+    def add(self, certified: Certified) -> None:
+        """Take in what was simulated elsewhere."""
+        self.known[_key(certified.strategy)] = certified
+
+    # ------------------------------------------------------------------ proposing
+
+    def propose(self, budget_bytes: int) -> Candidate | None:
+        """The quickest candidate that the solver expects to fit, over all variants."""
+        best: Candidate | None = None
+        for number, variant in sorted(enumerate(self.variants), key=lambda v: v[1].seconds):
+            if best is not None and variant.seconds >= best.seconds:
+                break
+            solution = self._solve(variant.composition.problem, budget_bytes)
+            if solution is None:
+                continue
+            seconds = variant.seconds + solution.seconds
+            if best is None or seconds < best.seconds:
+                best = self._candidate(number, solution)
+        return best
+
+    def propose_smallest(self) -> Candidate | None:
+        """The candidate with the least peak."""
+        smallest: Candidate | None = None
+        for number, variant in enumerate(self.variants):
+            started = time.perf_counter()
+            solution = smallest_peak(variant.composition.problem, self.segments)
+            self.solve_seconds += time.perf_counter() - started
+            if smallest is None or solution.peak_bytes < smallest.solution.peak_bytes:
+                smallest = self._candidate(number, solution)
+        return smallest
+
+    def _solve(self, problem: Problem, budget_bytes: int) -> Solution | None:
+        started = time.perf_counter()
+        try:
+            return solve(problem, budget_bytes, self.solver, self.segments)
+        finally:
+            self.solve_seconds += time.perf_counter() - started
+
+    def _candidate(self, number: int, solution: Solution) -> Candidate:
+        variant = self.variants[number]
+        units = unit_choices(variant.composition, solution.choices)
+        strategy = variant.levers.model_copy(update={"units": units})
+        return Candidate(number, solution, strategy, variant.seconds + solution.seconds)
+
+    # ------------------------------------------------------------------ certifying
+
+    def certify(
+        self, candidates: Iterable[Candidate]
+    ) -> list[tuple[Candidate, Certified | HeadroomError]]:
+        """Simulate the candidates' steps, several at once, each strategy only once."""
+        candidates = list(candidates)
+        keys = [_key(candidate.strategy) for candidate in candidates]
+        fresh = {
+            key: candidate
+            for key, candidate in zip(keys, candidates, strict=True)
+            if key not in self.known
+        }
+        started = time.perf_counter()
+        tapes = self.pool.trace(Task(candidate.strategy) for candidate in fresh.values())
+        self.simulate_seconds += time.perf_counter() - started
+        for (key, candidate), tape in zip(fresh.items(), tapes, strict=True):
+            self.known[key] = (
+                tape if isinstance(tape, HeadroomError) else self.certified(candidate, tape)
+            )
+        return [(c, self.known[key]) for c, key in zip(candidates, keys, strict=True)]
+
+    def certified(self, candidate: Candidate, tape: Tape) -> Certified:
+        """What a tape says of its candidate; the solver's model learns from it."""
+        found = Certified(
+            candidate.strategy,
+            tape,
+            int(tape.live_bytes.max()),
+            step_seconds(tape, self.device),
+            step_flops(tape),
+            candidate,
+        )
+        if found.peak_bytes > candidate.solution.peak_bytes:
+            self._learn(found, candidate)
+        return found
+
+    def _learn(self, found: Certified, candidate: Candidate) -> None:
+        variant = self.variants[candidate.variant]
+        choices = candidate.solution.choices
+        windows = read_windows(found.tape, variant.composition.places)
+        variant.composition = learn(variant.composition, choices, windows, found.peak_bytes)
+
+    # ------------------------------------------------------------------ fitting
+
+    def fit(self, budget_bytes: int) -> Certified | None:
+        """The quickest strategy whose certified peak is within the budget; None where none is."""
+        for _ in range(ATTEMPTS):
+            candidate = self.propose(budget_bytes)
+            if candidate is None:
+                break
+            ((_, outcome),) = self.certify([candidate])
+            if isinstance(outcome, HeadroomError):
+                del self.variants[candidate.variant]
+            elif outcome.peak_bytes <= budget_bytes:
+                return self._cheapest_known(budget_bytes)
+        return self._cheapest_known(budget_bytes)
+
+    def _cheapest_known(self, budget_bytes: int) -> Certified | None:
+        fitting = [
+            each
+            for each in self.known.values()
+            if isinstance(each, Certified) and each.peak_bytes <= budget_bytes
+        ]
+        return min(fitting, key=lambda each: (each.step_seconds, each.peak_bytes), default=None)
+
+    def smallest(self) -> Certified | None:
+        """The least certified peak that the search finds."""
+        for _ in range(ATTEMPTS):
+            candidate = self.propose_smallest()
+            if candidate is None:
+                break
+            already = _key(candidate.strategy) in self.known
+            ((_, outcome),) = self.certify([candidate])
+            if isinstance(outcome, HeadroomError):
+                del self.variants[candidate.variant]
+            elif already or outcome.peak_bytes <= candidate.solution.peak_bytes:
+                break
+        known = [each for each in self.known.values() if isinstance(each, Certified)]
+        return min(known, key=lambda each: (each.peak_bytes, each.step_seconds), default=None)
+
+    def frontier(self) -> list[Certified]:
+        """The certified strategies that none beats in both peak and time, largest peak first."""
+        known = [each for each in self.known.values() if isinstance(each, Certified)]
+        ranked = sorted(known, key=lambda each: (each.step_seconds, each.peak_bytes))
+        frontier: list[Certified] = []
+        for each in ranked:
+            if not frontier or each.peak_bytes < frontier[-1].peak_bytes:
+                frontier.append(each)
+        return frontier
+
+    def spread(self, points: int, low: int, high: int, tell: Callable[[], None]) -> None:
+        """Certify candidates for budgets between two peaks until the frontier has enough points."""
+        tried: set[int] = set()
+        for _ in range(3):
+            missing = points - len(self.frontier())
+            if missing <= 0:
+                return
+            budgets = [b for b in _budgets(self.frontier(), missing, low, high) if b not in tried]
+            if not budgets:
+                return
+            tried |= set(budgets)
+            found = [self.propose(budget) for budget in budgets]
+            self.certify(candidate for candidate in found if candidate is not None)
+            tell()
+
+
+def _budgets(frontier: list[Certified], count: int, low: int, high: int) -> list[int]:
+    """Budgets in the widest stretches between the peaks known so far."""
+    peaks = sorted({low, high, *(each.peak_bytes for each in frontier)})
+    stretches = [[one, other, 1] for one, other in pairwise(peaks)]
+    for _ in range(count):
+        if not stretches:
+            break
+        widest = max(stretches, key=lambda stretch: (stretch[1] - stretch[0]) / stretch[2])
+        widest[2] += 1
+    budgets: list[int] = []
+    for one, other, parts in stretches:
+        budgets += [int(b) for b in np.linspace(one, other, parts + 1)[1:-1]]
+    return budgets
+
+
+def _key(strategy: Strategy) -> str:
+    """Tells strategies apart by what they do, whatever their reasons."""
+    units = [choice.model_copy(update={"reason": None}) for choice in strategy.units]
+    return strategy.model_copy(update={"units": units}).model_dump_json()
