@@ -3,24 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from planner.solve.chain import least_peak, solve_chain
+from planner.solve.chain import least_peak, lower_bound, solve_chain
+from planner.solve.frontier import everything_kept, spread
+from planner.solve.greedy import solve_greedy
 from planner.solve.milp import solve_milp
-from planner.solve.problem import Problem, Solution
+from planner.solve.problem import Option, Problem, Solution
+from planner.solve.segments import least_peak_segments, solve_segments
+
+__all__ = [
+    "SOLVERS",
+    "Solver",
+    "everything_kept",
+    "frontier",
+    "smallest_peak",
+    "solve",
+    "solve_segments",
+]
 
 Solver = Callable[[Problem, int], Solution | None]
 
-SOLVERS: dict[str, Solver] = {"milp": solve_milp, "chain": solve_chain}
+SOLVERS: dict[str, Solver] = {"milp": solve_milp, "chain": solve_chain, "greedy": solve_greedy}
+"""Each chooses one option for each unit; None where no choice fits the budget."""
+
+WORTH = 1e-3
+"""Segments are not looked for where they provably save less than this part of the seconds."""
 
 
 def solve(
     problem: Problem, budget_bytes: int, solver: str = "milp", segments: bool = True
 ) -> Solution | None:
-    """The cheapest choices within the budget; None where no choices fit."""
-    return SOLVERS[solver](problem, budget_bytes)
+    """The cheapest choices within the budget; None where no choices fit.
+
+    Units one by one by the named solver; where that finds nothing or where segments may be
+    cheaper, segments too.
+    """
+    single = SOLVERS[solver](problem, budget_bytes)
+    if not segments or not _segments_may_win(problem, budget_bytes, single):
+        return single
+    return _cheaper(single, solve_segments(problem, budget_bytes))
 
 
 def smallest_peak(problem: Problem, segments: bool = True) -> Solution:
-    """The least peak that any choices reach, at the least seconds for that peak."""
+    """The least peak that any choices reach, with the fewest seconds found for that peak."""
     least = least_peak(problem)
-    return solve_milp(problem, least.peak_bytes) or least
+    if segments and any(problem.segmentable):
+        nested = least_peak_segments(problem)
+        least = min(nested, least, key=lambda one: (one.peak_bytes, one.seconds))
+    return _cheaper(solve(problem, least.peak_bytes, segments=segments), least) or least
+
+
+def frontier(
+    problem: Problem,
+    points: int,
+    low_bytes: int | None = None,
+    high_bytes: int | None = None,
+    *,
+    solver: str = "milp",
+    segments: bool = True,
+) -> list[Solution]:
+    """Up to `points` distinct solutions by ascending peak, each cheaper than the one before.
+
+    From the least peak, or the best within `low_bytes`, to everything kept, or the best within
+    `high_bytes`.
+    """
+
+    def best(budget_bytes: int) -> Solution | None:
+        return solve(problem, budget_bytes, solver, segments)
+
+    least = best(low_bytes) if low_bytes is not None else None
+    most = best(high_bytes) if high_bytes is not None else everything_kept(problem)
+    least = least or smallest_peak(problem, segments)
+    return spread(best, least, most, points) if most else []
+
+
+def _cheaper(one: Solution | None, other: Solution | None) -> Solution | None:
+    found = [each for each in (one, other) if each is not None]
+    return min(found, key=lambda each: (each.seconds, each.peak_bytes), default=None)
+
+
+def _segments_may_win(problem: Problem, budget_bytes: int, single: Solution | None) -> bool:
+    """Whether a relaxation leaves room for segments.
+
+    A unit inside a segment costs at least one forward, whatever is saved there, and its backward
+    at least the working set of some option; as an option of a chain that bounds every segment.
+    """
+    if not any(problem.segmentable):
+        return False
+    if single is None:
+        return True
+    units = tuple(
+        replace(
+            unit,
+            kind=unit.name,
+            shares=None,
+            options=(
+                *unit.options,
+                Option(
+                    label="in a segment",
+                    seconds=unit.forward_seconds,
+                    saved_bytes=0,
+                    forward_bytes=0,
+                    backward_bytes=min(option.backward_bytes for option in unit.options),
+                ),
+            ),
+        )
+        for unit in problem.units
+    )
+    bound = lower_bound(replace(problem, units=units), budget_bytes)
+    return bound < single.seconds * (1.0 - WORTH)

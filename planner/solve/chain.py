@@ -86,6 +86,14 @@ def least_peak(problem: Problem) -> Solution:
     return solution(problem, taken, "chain", started, None)
 
 
+def lower_bound(problem: Problem, budget_bytes: int, *, cells: int = 1 << 15) -> float:
+    """Seconds that no choice within the budget can undercut; shared units are taken apart."""
+    options = useful_options(problem)
+    if rooms(problem, options)[0] + budget_bytes < 0.0:
+        return np.inf
+    return float(_values(problem, options, budget_bytes, cells, nearest=False)[0][0, 0])
+
+
 def rooms(problem: Problem, options: Options) -> Floats:
     """`room[u]` at a budget of zero: add the budget."""
     gaps = gap_levels(problem)
