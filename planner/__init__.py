@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planner.answers import plan, simulate
     from planner.apply import apply_strategy, remove_strategy
     from planner.planning.module import auto_checkpoint, plan_module
-    from planner.answers import plan, simulate
 
 _HOMES = {
     "simulate": "planner.answers",

@@ -7,8 +7,8 @@ from typing import Any
 from planner.check import check, check_plan
 from planner.cost import step_seconds
 from planner.devices import BUILTIN
-from planner.plans import Plan, PlanRequest
 from planner.planning import make_plan
+from planner.plans import Plan, PlanRequest
 from planner.prediction import Prediction
 from planner.request import SimulationRequest
 from planner.simulation import simulate as replay

@@ -11,7 +11,6 @@ from planner.apply.statistics import tracking_norms
 from planner.cost import step_seconds
 from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
-from planner.plans import FrontierPoint, Infeasible, Overhead, Plan, SolverReport
 from planner.planning.pool import Pool
 from planner.planning.search import Certified, Search
 from planner.planning.subject import Baseline, Subject
@@ -23,6 +22,7 @@ from planner.planning.variants import (
     lever_variants,
 )
 from planner.planning.workshop import Factory, Workshop
+from planner.plans import FrontierPoint, Infeasible, Overhead, Plan, SolverReport
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
 from planner.simulation import simulate, step_flops

@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_map_only
 from planner.apply import apply_strategy
 from planner.devices import BUILTIN, DeviceProfile
 from planner.errors import HeadroomError, InvalidRequest
-from planner.plans import CHANGES_MATHEMATICS, DEFAULT_ALLOW, Plan, SolverName
 from planner.planning.make import OnProgress, Wishes, find_plan
+from planner.plans import CHANGES_MATHEMATICS, DEFAULT_ALLOW, Plan, SolverName
 from planner.quantities import format_bytes, parse_bytes
 from planner.request import Precision, Workload
 from planner.step import Job

@@ -7,8 +7,8 @@ from typing import Any
 import psutil
 
 from planner.devices import DeviceProfile
-from planner.plans import Plan, PlanRequest
 from planner.planning.make import OnProgress, Wishes, find_plan
+from planner.plans import Plan, PlanRequest
 from planner.request import TransformersModel
 from planner.step import Job, prepare
 from planner.strategy import Strategy
