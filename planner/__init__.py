@@ -1,4 +1,4 @@
-"""Headroom's library: describe a model and a workload, simulate its memory, plan it, apply the plan.
+"""Headroom's library: describe a model and a workload, simulate it, plan it, apply the plan.
 
 No HTTP here. Importing this module does not import torch; calling its functions does.
 """

@@ -105,7 +105,7 @@ class _Planning:
             self._say("frontier")
             smallest = self._search.smallest()
         if self._wishes.points and smallest is not None:
-            self._spread(smallest)
+            self._search.spread(self._wishes.points, self._show)
             chosen = self._search.fit(self._wishes.budget_bytes)
         return self._answer(chosen, smallest or self._plain)
 
@@ -190,10 +190,6 @@ class _Planning:
             )
             return False
         return True
-
-    def _spread(self, smallest: Certified) -> None:
-        high = self._plain.peak_bytes
-        self._search.spread(self._wishes.points, smallest.peak_bytes, high, self._show)
 
     # ------------------------------------------------------------------ saying
 

@@ -41,6 +41,7 @@ def plan_module(
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None = None,
     loss: Loss | None = None,
     precision: Precision = "fp32",
+    gradient_accumulation_steps: int = 1,
     allow: Iterable[str] | None = None,
     units: list[str] | None = None,
     solver: SolverName = "milp",
@@ -72,7 +73,9 @@ def plan_module(
         model, inputs = build()
         parameters = [p for p in model.parameters() if p.requires_grad]
         make = optimizer or (lambda trained: torch.optim.SGD(trained, lr=1e-3))
-        workload = Workload(precision=precision)
+        workload = Workload(
+            precision=precision, gradient_accumulation_steps=gradient_accumulation_steps
+        )
         return Job(workload, model.train(), dict(inputs), make(parameters), "cpu", loss)
 
     wishes = Wishes(

@@ -26,6 +26,10 @@ ATTEMPTS = 12
 """Certificates that miss their budget before the search gives the budget up."""
 
 
+SPREADS = 4
+"""Rounds of filling the frontier: proposals for different budgets can be the same."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What the solver proposes: nothing in it is certified.
@@ -199,14 +203,12 @@ class Search:
                 frontier.append(each)
         return frontier
 
-    def spread(self, points: int, low: int, high: int, tell: Callable[[], None]) -> None:
-        """Certify candidates for budgets between two peaks until the frontier has enough points."""
+    def spread(self, points: int, tell: Callable[[], None]) -> None:
+        """Certify candidates between the ends of the frontier until it has enough points."""
         tried: set[int] = set()
-        for _ in range(3):
-            missing = points - len(self.frontier())
-            if missing <= 0:
-                return
-            budgets = [b for b in _budgets(self.frontier(), missing, low, high) if b not in tried]
+        for _ in range(SPREADS):
+            frontier = self.frontier()
+            budgets = [b for b in _budgets(frontier, points - len(frontier)) if b not in tried]
             if not budgets:
                 return
             tried |= set(budgets)
@@ -215,18 +217,19 @@ class Search:
             tell()
 
 
-def _budgets(frontier: list[Certified], count: int, low: int, high: int) -> list[int]:
-    """Budgets in the widest stretches between the peaks known so far."""
-    peaks = sorted({low, high, *(each.peak_bytes for each in frontier)})
-    stretches = [[one, other, 1] for one, other in pairwise(peaks)]
+def _budgets(frontier: list[Certified], count: int) -> list[int]:
+    """Budgets in the widest stretches of the frontier, in bytes and in time alike."""
+    if len(frontier) < 2:
+        return []
+    peaks = np.array([each.peak_bytes for each in frontier], dtype=np.float64)
+    times = np.log([max(each.step_seconds, 1e-12) for each in frontier])
+    widths = -np.diff(peaks) / np.ptp(peaks) + np.diff(times) / max(np.ptp(times), 1e-12)
+    parts = np.ones(len(widths), dtype=np.int64)
     for _ in range(count):
-        if not stretches:
-            break
-        widest = max(stretches, key=lambda stretch: (stretch[1] - stretch[0]) / stretch[2])
-        widest[2] += 1
+        parts[int(np.argmax(widths / parts))] += 1
     budgets: list[int] = []
-    for one, other, parts in stretches:
-        budgets += [int(b) for b in np.linspace(one, other, parts + 1)[1:-1]]
+    for (high, low), number in zip(pairwise(peaks), parts, strict=True):
+        budgets += [int(budget) for budget in np.linspace(high, low, int(number) + 1)[1:-1]]
     return budgets
 
 
