@@ -11,8 +11,6 @@ from pydantic import Field, model_validator
 
 from planner.data import Data
 
-VERSION = 1
-
 ModulePath = Annotated[
     str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z_0-9]+(\.[A-Za-z_0-9]+)*$")
 ]
@@ -71,7 +69,7 @@ class OptimizerChoice(Data):
 class Strategy(Data):
     """Memory choices applied to a step."""
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     checkpointing: Literal["none", "full"] = Field(
         "none",
         description="full: non-reentrant torch.utils.checkpoint around each unit, as the model's "

@@ -192,11 +192,9 @@ class _TapeHooks:
             parameter: name for name, parameter in self.job.model.named_parameters()
         }
         for parameter, state in self.job.optimizer.state.items():
-            for key, value in state.items():
-                if isinstance(value, Tensor):
-                    self.recorder.recategorise(
-                        value, Category.optimizer_state, f"{names.get(parameter, '?')}.{key}"
-                    )
+            for key, value in _named_tensors(state):
+                name = f"{names.get(parameter, '?')}.{key}"
+                self.recorder.recategorise(value, Category.optimizer_state, name)
 
 
 def _named_tensors(value: Any, prefix: str = "") -> list[tuple[str, Tensor]]:

@@ -25,6 +25,7 @@ from planner.apply.wrapping import Forward
 from planner.errors import StrategyMismatch
 
 Step = Callable[[Tensor], Tensor]
+Number = int | float
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,10 @@ class PromisedLogits:
         """As `Tensor.contiguous`."""
         return self
 
-    def __mul__(self, other: float) -> PromisedLogits:
+    def __mul__(self, other: Number) -> PromisedLogits:
         return self._then(lambda logits: logits * other)
 
-    def __truediv__(self, other: float) -> PromisedLogits:
+    def __truediv__(self, other: Number) -> PromisedLogits:
         return self._then(lambda logits: logits / other)
 
     def view(self, *shape: Any) -> PromisedLogits:
@@ -180,7 +181,7 @@ def _cross_entropy(
     def part(hidden: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(input.of(hidden), labels, ignore_index=ignore_index, reduction="sum")
 
-    parts = zip(input.hidden.split(rows), target.split(rows), strict=True)
+    parts = zip(torch.split(input.hidden, rows), torch.split(target, rows), strict=True)
     total = sum(checkpoint(part, *each, use_reentrant=False) for each in parts)
     assert isinstance(total, Tensor)
     return total / (target != ignore_index).sum() if reduction == "mean" else total
@@ -193,10 +194,9 @@ def find_head(model: nn.Module) -> str | None:
     embeddings = getattr(model, "get_output_embeddings", None)
     head = embeddings() if callable(embeddings) else None
     for name, module in model.named_modules():
-        if head is not None and module is head:
-            return name
-        if head is None and isinstance(module, nn.Linear) and name.rpartition(".")[2] in _HEADS:
-            return name
+        named_so = isinstance(module, nn.Linear) and name.rpartition(".")[2] in _HEADS
+        if module is head or (head is None and named_so):
+            return str(name)
     return None
 
 

@@ -58,7 +58,9 @@ class Selective:
         )
 
     def _contexts(self, module: nn.Module) -> Any:
-        caching, cached = create_selective_checkpoint_contexts(_Policy(self.save))
+        caching, cached = create_selective_checkpoint_contexts(  # type: ignore[no-untyped-call]
+            _Policy(self.save)
+        )
         if not tracking_norms([module]):
             return caching, cached
         if any(call.startswith(_COUNTING) for call in self.save):

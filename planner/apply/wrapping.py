@@ -39,7 +39,7 @@ def unwrap(module: nn.Module) -> bool:
     """Give the module its own forward back; False if it had no wrapper."""
     if module.__dict__.pop(_WRAPPERS, None) is None:
         return False
-    module.__class__ = type(module)._planned_from  # type: ignore[assignment]
+    module.__class__ = _own_class(module)
     return True
 
 
@@ -51,11 +51,24 @@ def is_wrapped(module: nn.Module) -> bool:
 def inside(module: nn.Module, wrapper: Wrapper) -> Forward:
     """The module's forward as it is inside of one of its wrappers."""
     wrappers: list[Wrapper] = module.__dict__[_WRAPPERS]
-    return _layer(module, type(module)._planned_from.forward, wrappers, wrappers.index(wrapper) + 1)
+    return _layer(module, _own_class(module).forward, wrappers, wrappers.index(wrapper) + 1)
 
 
-@functools.cache
+def _own_class(module: nn.Module) -> type[nn.Module]:
+    own: type[nn.Module] = type(module)._planned_from  # type: ignore[attr-defined]
+    return own
+
+
+_PLANNED: dict[type[nn.Module], type[nn.Module]] = {}
+
+
 def _planned_class(cls: type[nn.Module]) -> type[nn.Module]:
+    if cls not in _PLANNED:
+        _PLANNED[cls] = _make_planned_class(cls)
+    return _PLANNED[cls]
+
+
+def _make_planned_class(cls: type[nn.Module]) -> type[nn.Module]:
     own = cls.forward
 
     @functools.wraps(own)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from planner.errors import FieldProblem
-from planner.models.optimizers import OPTIMIZERS, arguments_of, optimizer_class
+from planner.models.optimizers import OPTIMIZERS, arguments_of, class_path, optimizer_class
 from planner.request import Optimizer
 
 _ROOT = "/workload/optimizer"
@@ -57,9 +57,7 @@ def _argument_problems(
     if key not in taken:
         close = difflib.get_close_matches(key, taken, n=1)
         remedy = f'did you mean "{close[0]}"?' if close else f"it takes {', '.join(taken)}"
-        yield FieldProblem(
-            pointer, f"torch.optim.{OPTIMIZERS[name]} takes no argument {key!r}", remedy
-        )
+        yield FieldProblem(pointer, f"{class_path(name)} takes no argument {key!r}", remedy)
     elif key in _REFUSED and value:
         yield FieldProblem(pointer, f"{key} {_REFUSED[key]}", "remove it")
     elif expected := _mismatch(value, taken[key].default):
@@ -99,6 +97,6 @@ def _refused_by_torch(name: str, arguments: dict[str, Any]) -> Iterator[FieldPro
         pointer = f"{_ROOT}/{max(named, key=len)}" if named else _ROOT
         yield FieldProblem(
             pointer,
-            f"torch.optim.{OPTIMIZERS[name]} refuses it: {detail}",
+            f"{class_path(name)} refuses it: {detail}",
             "see the ranges in torch's documentation of that class",
         )

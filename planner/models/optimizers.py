@@ -1,4 +1,4 @@
-"""torch's own optimizers, by name and their own arguments."""
+"""torch's own optimizers and one with 8-bit states, by name and their own arguments."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from planner.errors import InvalidRequest
+from planner.models import adamw8bit
 from planner.request import Optimizer
 
 # Classes of `torch.optim` whose step needs nothing but gradients. LBFGS re-evaluates the loss in a
@@ -26,13 +27,21 @@ OPTIMIZERS: dict[str, str] = {
     "radam": "RAdam",
     "asgd": "ASGD",
     "rprop": "Rprop",
+    "adamw8bit": "AdamW8bit",  # Headroom's own
 }
 
 
 def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
-    """The class of `torch.optim`; raises `KeyError` for names outside `OPTIMIZERS`."""
-    cls: type[torch.optim.Optimizer] = getattr(torch.optim, OPTIMIZERS[name])
+    """The optimizer's class; raises `KeyError` for names outside `OPTIMIZERS`."""
+    home = adamw8bit if name == "adamw8bit" else torch.optim
+    cls: type[torch.optim.Optimizer] = getattr(home, OPTIMIZERS[name])
     return cls
+
+
+def class_path(name: str) -> str:
+    """The optimizer's class as people name it, such as `torch.optim.AdamW`."""
+    cls = optimizer_class(name)
+    return f"torch.optim.{cls.__name__}" if cls.__module__.startswith("torch.") else cls.__name__
 
 
 def arguments_of(name: str) -> dict[str, inspect.Parameter]:
@@ -61,6 +70,6 @@ def make_optimizer(model: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidRequest.at(
             "/workload/optimizer",
-            f"torch.optim.{OPTIMIZERS[spec.name]} refuses its arguments: {error}",
+            f"{class_path(spec.name)} refuses its arguments: {error}",
             "see the arguments of that class in torch's documentation",
         ) from error

@@ -92,7 +92,7 @@ def _selective(lab: Lab, tracer: Tracer, unit: Found) -> list[tuple[str, Recipe,
     if seen is None:
         return []
     spy, tape = seen
-    found = []
+    found: list[tuple[str, Recipe, Measured]] = []
     for save in save_sets(candidates(spy, tape, tracer.device, unit.module)):
         choice = UnitChoice(module=ROOT, action="selective", save=list(save))
         measured = _try(lab, (choice,))

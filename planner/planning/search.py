@@ -26,7 +26,7 @@ ATTEMPTS = 12
 """Certificates that miss their budget before the search gives the budget up."""
 
 
-SPREADS = 4
+SPREADS = 6
 """Rounds of filling the frontier: proposals for different budgets can be the same."""
 
 
@@ -208,7 +208,10 @@ class Search:
         tried: set[int] = set()
         for _ in range(SPREADS):
             frontier = self.frontier()
-            budgets = [b for b in _budgets(frontier, points - len(frontier)) if b not in tried]
+            missing = points - len(frontier)
+            # Half of them at a time: where the frontier bends shows only by and by.
+            count = missing if missing <= 2 else -(-missing // 2)
+            budgets = [b for b in _budgets(frontier, count) if b not in tried]
             if not budgets:
                 return
             tried |= set(budgets)

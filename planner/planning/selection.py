@@ -71,7 +71,7 @@ class Spy:
             self.seen.append((f"{op_name(op)}#{number}", recorder.op_count - 1, storages, draws))
             return CheckpointPolicy.PREFER_RECOMPUTE
 
-        return create_selective_checkpoint_contexts(policy)
+        return create_selective_checkpoint_contexts(policy)  # type: ignore[no-untyped-call]
 
 
 def candidates(spy: Spy, tape: Tape, device: DeviceProfile, module: nn.Module) -> list[Candidate]:

@@ -213,4 +213,5 @@ def _saved_storages(tape: Tape) -> Ints:
     forward = [i for i in phases_of_last_step(tape) if tape.phases[i].endswith("forward")][-1]
     alive = tape.alive_at(int(tape.phase_events[forward, 1]) - 1)
     ops = tape.storage_op[alive]
-    return alive[(ops >= 0) & (tape.op_phase[ops] == forward)]
+    saved: Ints = alive[(ops >= 0) & (tape.op_phase[ops] == forward)]
+    return saved

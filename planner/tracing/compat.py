@@ -58,7 +58,7 @@ def _patch_assignment(stack: ExitStack) -> None:
 
     Any matching has the same size; objects take the queries in order.
     """
-    import scipy.optimize  # type: ignore[import-untyped]
+    import scipy.optimize
 
     original = scipy.optimize.linear_sum_assignment
 
