@@ -34,7 +34,6 @@ class Block:
     """Units `first` to `first + count - 1`, which take the options in the order given.
 
     Attributes:
-        exact: nothing is lost by taking the units as counts in this order.
         forward_matters: some forward point may be higher than the unit's backward point.
     """
 
@@ -53,25 +52,27 @@ class Block:
 
 def single_blocks(problem: Problem, options: Options) -> list[Block]:
     """Every unit on its own."""
-    return [_block(problem, options, unit, 1) for unit in range(len(problem.units))]
+    matters = _forward_matters(problem, options)
+    return [_block(problem, options, matters, unit, 1) for unit in range(len(problem.units))]
 
 
 def run_blocks(problem: Problem, options: Options, tolerance_bytes: float) -> list[Block]:
     """Runs of alike units whose levels are within the tolerance of a line; O(n^2)."""
     blocks: list[Block] = []
     ends = {gap.after for gap in problem.gaps}
+    matters = _forward_matters(problem, options)
     first = 0
     while first < len(problem.units):
-        count = 1
-        while (
-            first + count < len(problem.units)
-            and first + count not in ends
-            and _alike(problem, first, first + count)
-            and _deviation(problem, first, count + 1) <= tolerance_bytes
-        ):
-            count += 1
-        blocks.append(_block(problem, options, first, count))
-        first += count
+        block = _block(problem, options, matters, first, 1)
+        end = first + 1
+        while end < len(problem.units) and end not in ends and _alike(problem, first, end):
+            longer = _block(problem, options, matters, first, end + 1 - first)
+            over = max(longer.backward.over, longer.forward.over if longer.forward_matters else 0.0)
+            if over > tolerance_bytes:
+                break
+            block, end = longer, end + 1
+        blocks.append(block)
+        first = end
     return blocks
 
 
@@ -80,12 +81,16 @@ def _alike(problem: Problem, one: int, other: int) -> bool:
     return a.kind == b.kind and a.options == b.options and a.shares is None and b.shares is None
 
 
-def _deviation(problem: Problem, first: int, count: int) -> float:
-    units = problem.units[first : first + count]
-    return max(
-        _line([unit.forward_level_bytes for unit in units]).over,
-        _line([unit.backward_level_bytes for unit in units]).over,
-    )
+def _forward_matters(problem: Problem, options: Options) -> list[bool]:
+    """Of each unit, whether the forward point may be the higher one."""
+    return [
+        any(
+            unit.forward_level_bytes + unit.options[number].forward_bytes
+            > unit.backward_level_bytes + unit.options[number].backward_bytes
+            for number in numbers
+        )
+        for unit, numbers in zip(problem.units, options, strict=True)
+    ]
 
 
 def _line(levels: list[int]) -> Line:
@@ -95,7 +100,9 @@ def _line(levels: list[int]) -> Line:
     return Line(min(offsets), slope, max(offsets) - min(offsets))
 
 
-def _block(problem: Problem, options: Options, first: int, count: int) -> Block:
+def _block(
+    problem: Problem, options: Options, matters: list[bool], first: int, count: int
+) -> Block:
     units = problem.units[first : first + count]
     backward = _line([unit.backward_level_bytes for unit in units])
 
@@ -110,10 +117,5 @@ def _block(problem: Problem, options: Options, first: int, count: int) -> Block:
         options=tuple(sorted(options[first], key=order)),
         forward=_line([unit.forward_level_bytes for unit in units]),
         backward=backward,
-        forward_matters=any(
-            unit.forward_level_bytes + unit.options[number].forward_bytes
-            > unit.backward_level_bytes + unit.options[number].backward_bytes
-            for unit in units
-            for number in options[first]
-        ),
+        forward_matters=any(matters[first : first + count]),
     )

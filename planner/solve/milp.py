@@ -6,27 +6,22 @@ bytes is a variable at each border between blocks, which keeps the matrix sparse
 
 Bytes are scaled to the budget and HiGHS works in floating point: a result is checked with
 `peak_bytes`, and where a tolerance let it exceed the budget, the programme is solved again with
-that much less. HiGHS has one thread and a fixed seed, so the same problem has the same answer
-unless the time limit ends the search.
+that much less.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
 
 from planner.solve.blocks import Block, Line, run_blocks, single_blocks
 from planner.solve.chain import least_peak, solve_chain
 from planner.solve.problem import Problem, Solution
 from planner.solve.reduce import Options, gap_levels, groups, relative_gap, solution, useful_options
-
-GAP = 1e-4
-"""Relative gap at which HiGHS stops."""
+from planner.solve.rows import Rows, Variables
 
 ENOUGH = 1e-3
 """A collapsed result within this of its bound is not improved by taking the units one by one."""
@@ -81,7 +76,8 @@ class _Search:
         bound = -np.inf
         for _ in range(4):
             program = _Program(self.problem, blocks, allowed, above=above)
-            counts, low = program.solve(self.deadline - time.perf_counter())
+            remaining = self.deadline - time.perf_counter()
+            counts, low = program.variables.solve(program.rows, remaining)
             if allowed == self.budget_bytes:
                 bound = low
             if counts is None:
@@ -99,27 +95,6 @@ class _Search:
         return sum(unit.options[o].seconds for unit, o in zip(units, taken, strict=True))
 
 
-@dataclass
-class _Rows:
-    """Constraints under construction: `low <= sum of value * column <= high`."""
-
-    entries: list[tuple[int, int, float]] = field(default_factory=list)
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
-
-    def add(self, terms: list[tuple[int, float]], low: float, high: float) -> None:
-        """One row."""
-        self.entries += [(len(self.low), column, value) for column, value in terms if value]
-        self.low.append(low)
-        self.high.append(high)
-
-    def constraint(self, columns: int) -> LinearConstraint:
-        """The rows as scipy takes them."""
-        rows, cols, values = zip(*self.entries, strict=True)
-        matrix = coo_array((values, (rows, cols)), shape=(len(self.low), columns)).tocsr()
-        return LinearConstraint(matrix, self.low, self.high)
-
-
 class _Program:
     """Variables: counts, whether an option of a run is taken at all, prefixes at the borders."""
 
@@ -129,37 +104,19 @@ class _Program:
         self.problem, self.blocks, self.above = problem, blocks, above
         self.budget = float(budget_bytes)
         self.scale = max(1.0, self.budget) / 1e4  # the tolerances of HiGHS are absolute
-        self.rows = _Rows()
-        self.cost: list[float] = []
-        self.upper: list[float] = []
-        self.integer: list[int] = []
+        self.rows, self.variables = Rows(), Variables()
         self.counts: list[dict[int, int]] = []
         shared = {unit: members[0] for members in groups(problem) for unit in members}
         owner: dict[int, dict[int, int]] = {}
         for block in blocks:
             leader = shared[block.first]
             if leader not in owner:
-                owner[leader] = {o: self._variable(block.count) for o in block.options}
+                owner[leader] = {o: self.variables.add(block.count) for o in block.options}
             self.counts.append(owner[leader])
             for option, column in self.counts[-1].items():
-                self.cost[column] += problem.units[block.first].options[option].seconds
-        self.prefix = [self._variable(np.inf, integer=False) for _ in range(len(blocks) + 1)]
+                self.variables.cost[column] += problem.units[block.first].options[option].seconds
+        self.prefix = [self.variables.add(integer=False) for _ in range(len(blocks) + 1)]
         self._constrain()
-
-    def solve(self, seconds_limit: float) -> tuple[NDArray[np.float64] | None, float]:
-        """Values of the variables, None where there are none, and a lower bound on the seconds."""
-        cost = np.array(self.cost)
-        unit = max(float(cost.max()), 1e-30) / 1e3
-        result = milp(
-            cost / unit,
-            integrality=self.integer,
-            bounds=Bounds(0, self.upper),
-            constraints=self.rows.constraint(len(cost)),
-            options={"time_limit": max(0.01, seconds_limit), "mip_rel_gap": GAP},
-        )
-        bound = result.get("mip_dual_bound")
-        low = -np.inf if bound is None else float(bound) * unit
-        return result.x, np.inf if result.status == 2 else low
 
     def taken(self, values: NDArray[np.float64]) -> list[int]:
         """The option of each unit, in the blocks' order of options."""
@@ -169,38 +126,30 @@ class _Program:
                 taken += [option] * round(values[columns[option]])
         return taken
 
-    def _variable(self, upper: float, *, integer: bool = True) -> int:
-        self.cost.append(0.0)
-        self.upper.append(upper)
-        self.integer.append(int(integer))
-        return len(self.cost) - 1
-
     def _at_most(self, terms: list[tuple[int, float]], bytes_: float) -> None:
         scaled = [(column, value / self.scale) for column, value in terms]
-        self.rows.add(scaled, -np.inf, bytes_ / self.scale)
+        self.rows.add(scaled, high=bytes_ / self.scale)
 
     def _constrain(self) -> None:
         gaps = gap_levels(self.problem)
-        self.upper[self.prefix[0]] = 0.0
+        self.variables.upper[self.prefix[0]] = 0.0
         for number, block in enumerate(self.blocks):
             begin, end = self.prefix[number : number + 2]
             counts = self.counts[number]
             units = self.problem.units[block.first].options
             # [Constraint] Each unit of the block takes one option.
-            self.rows.add([(c, 1.0) for c in counts.values()], block.count, block.count)
+            self.rows.add([(c, 1.0) for c in counts.values()], low=block.count, high=block.count)
             # [Constraint] The prefix after the block holds what its units save.
             saved = [(c, units[o].saved_bytes / self.scale) for o, c in counts.items()]
-            self.rows.add([*saved, (begin, 1.0), (end, -1.0)], 0.0, 0.0)
+            self.rows.add([*saved, (begin, 1.0), (end, -1.0)], low=0.0, high=0.0)
             # [Constraint] Gap: level + prefix <= budget.
             after = block.first + block.count
             if np.isfinite(gaps[after]):
-                self.upper[end] = (self.budget - gaps[after]) / self.scale
+                self.variables.upper[end] = (self.budget - gaps[after]) / self.scale
             if block.count == 1:
                 self._single(block, begin, counts)
             else:
                 self._run(block, begin, counts)
-        if gaps[0] > self.budget:
-            self.upper[self.prefix[0]] = -1.0
 
     def _single(self, block: Block, begin: int, counts: dict[int, int]) -> None:
         unit = self.problem.units[block.first]
@@ -215,10 +164,10 @@ class _Program:
 
     def _run(self, block: Block, begin: int, counts: dict[int, int]) -> None:
         options = self.problem.units[block.first].options
-        used = {o: self._variable(1) for o in block.options}
+        used = {o: self.variables.add(1) for o in block.options}
         for option, flag in used.items():
             # [Constraint] An option with a count is used.
-            self.rows.add([(counts[option], 1.0), (flag, -float(block.count))], -np.inf, 0.0)
+            self.rows.add([(counts[option], 1.0), (flag, -float(block.count))], high=0.0)
         need = {o: options[o].backward_bytes for o in block.options}
         self._points(block, begin, counts, used, block.backward, need)
         if block.forward_matters and self.above:
