@@ -120,24 +120,25 @@ class FakeExecutor:
         self.cancelled = asyncio.Event()
 
     async def simulate(self, request, device, *, limits, on_progress) -> Outcome:
-        return await self._do(request, "behaviour", on_progress, {"prediction": PREDICTION})
+        on_progress({"phase": "fake"})
+        return await self._do(request, "behaviour", {"prediction": PREDICTION})
 
     async def plan(self, request, device, *, limits, on_progress) -> Outcome:
         on_progress(PROGRESS)
         found = PLAN if request["budget"]["memory"] >= 1000 else INFEASIBLE
-        return await self._do(request, "behaviour", on_progress, {"plan": found})
+        return await self._do(request, "behaviour", {"plan": found})
 
     async def run(self, request, device, *, baseline, limits, on_progress) -> Outcome:
+        on_progress({"phase": "fake"})
         result = {"measured": MEASURED, "environment": {"threads": 2}}
         if baseline:
             result |= AGAINST_BASELINE
             result["environment"] = {"strategy": request["strategy"]}
-        return await self._do(request, "run_behaviour", on_progress, result)
+        return await self._do(request, "run_behaviour", result)
 
-    async def _do(self, request, key, on_progress, result) -> Outcome:
+    async def _do(self, request, key, result) -> Outcome:
         config = request["model"]["config"]
         behaviour = config.get(key, "succeed")
-        on_progress({"phase": "fake"})
         if behaviour == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour == "raise":
