@@ -8,13 +8,14 @@ from starlette.testclient import TestClient
 
 from app.engine.attachment import attach, describe_worker
 from app.engine.results import fill
-from app.jobs import lifecycle
+from app.jobs import artifacts, lifecycle
 from app.main import create_app
 from app.models import JobStatus
 from planner.check import check, check_plan
 from planner.errors import InvalidRequest
 from profiler.outcome import Outcome
 from tests.app.fakes import INFEASIBLE, PLAN, PROGRESS, STRATEGY, accept, plan_body
+from tests.planner.tapes import tape_of
 
 URL = "/v1/plans"
 FOUND = (
@@ -243,6 +244,21 @@ async def test_progress_is_shown_and_streamed_with_the_frontier(client, database
         events = (await session.scalars(select(Event).order_by(Event.id))).all()
     assert {event.kind for event in events} == {"plan"}
     assert events[-1].data["progress"]["frontier"] == PROGRESS["frontier"]
+
+
+async def test_its_files_are_those_of_the_planned_step_and_of_its_runs(client, database):
+    plan_id = post(client)
+    await finish(database, plan_id)
+    tape = tape_of([0, 1, ~0], [100, 50], op_events=[0, 1]).to_bytes()
+    files = await artifacts.compress({artifacts.TAPE: tape})
+    async with database.write() as session:
+        await artifacts.save(session, plan_id, files)
+    run_id = client.post("/v1/runs", json={"plan_id": plan_id}).json()["id"]
+    assert client.get(f"{URL}/{plan_id}/timeline").status_code == 200
+    for location in (f"{URL}/{plan_id}", f"/v1/runs/{run_id}"):
+        assert len(client.get(f"{location}/graph").json()["nodes"]) == 2
+        exported = client.get(f"{location}/export?format=graphml")
+        assert exported.headers["content-disposition"].endswith(f'"{plan_id}.graphml"')
 
 
 class TestDelete:
