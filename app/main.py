@@ -25,38 +25,48 @@ from app.health import metrics
 from app.kit import problems
 from app.kit.body_limit import BodyLimit
 from app.kit.schema import known_fields
+from app.plans import endpoints as plans
 from app.runs import endpoints as runs
 from app.runs.schemas import RunCreate
 from app.settings import Settings
 from app.simulations import endpoints as simulations
 from app.workers import endpoints as workers
 from planner.check import check as planner_check
+from planner.check import check_plan as planner_check_plan
 from planner.devices import DeviceProfile
+from planner.plan import PlanRequest
 from planner.request import SimulationRequest
 
 _log = logging.getLogger(__name__)
 _DESCRIPTION = """\
 How much memory a PyTorch workload takes, before anyone rents the machine: POST a model description
-and a workload to `/v1/simulations`, then run it for real with `/v1/runs`.
+and a workload to `/v1/simulations`, find what makes it fit with `/v1/plans`, then run either for
+real with `/v1/runs`.
 
 Bytes are integers in fields named `*_bytes`. Errors are RFC 9457 problems. Lists are pages, newest
 first: pass `next_cursor` as `cursor` for the next one.
 """
 
 Check = Callable[[SimulationRequest], SimulationRequest]
+CheckPlan = Callable[[PlanRequest], PlanRequest]
 
 
-def create_app(settings: Settings | None = None, *, check: Check = planner_check) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    check: Check = planner_check,
+    check_plan: CheckPlan = planner_check_plan,
+) -> FastAPI:
     """The application on the database of the settings, which must be migrated.
 
-    `check` is what refuses a wrong simulation request before anything is stored.
+    `check` and `check_plan` are what refuses a wrong request before anything is stored.
     """
     settings = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database, engine = Database(settings.url), EngineClient(settings.url)
-        app.state.context = Context(settings, database, engine, check)
+        app.state.context = Context(settings, database, engine, check, check_plan)
         warming = asyncio.create_task(_warm_up(app.state.context))
         try:
             yield
@@ -78,6 +88,7 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
     )
     for router in (
         simulations.router,
+        plans.router,
         runs.router,
         devices.router,
         catalogue.router,
@@ -88,7 +99,7 @@ def create_app(settings: Settings | None = None, *, check: Check = planner_check
     ):
         app.include_router(router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
-    problems.install(app, known_fields(SimulationRequest, RunCreate, DeviceProfile))
+    problems.install(app, known_fields(SimulationRequest, PlanRequest, RunCreate, DeviceProfile))
     metrics.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(CorrelationIdMiddleware)

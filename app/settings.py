@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
     simulation_timeout_s: float = Field(default=300.0, gt=0)
     simulation_memory_bytes: Bytes = Field(default=8 * 1024**3)
+    plan_timeout_s: float = Field(
+        default=1800.0, gt=0, description="a plan has the memory limit of a simulation"
+    )
     run_timeout_s: float = Field(default=1800.0, gt=0)
     run_memory_bytes: Bytes | None = Field(
         default=None, description="memory limit of a run on CPU; default: what the machine has"

@@ -10,6 +10,7 @@ from planner.errors import FieldProblem, InvalidRequest
 from planner.models.config import make_config
 from planner.models.fields import class_of
 from planner.models.tasks import class_names, tasks_of
+from planner.plan import PlanRequest
 from planner.presets import resolve
 from planner.request import SimulationRequest, TransformersModel, Workload
 
@@ -47,6 +48,31 @@ def check(request: SimulationRequest) -> SimulationRequest:
     if problems:
         raise InvalidRequest(problems)
     return request
+
+
+def check_plan(request: PlanRequest) -> PlanRequest:
+    """Return the request with its preset resolved.
+
+    Raises:
+        InvalidRequest: names every problem found, each with its field and a remedy.
+    """
+    problems: list[FieldProblem] = []
+    simulation = request.simulation()
+    try:
+        simulation = check(simulation)
+    except InvalidRequest as error:
+        problems += error.errors
+    if request.workload.mode != "train":
+        problems.append(
+            FieldProblem(
+                "/workload/mode",
+                f"plans are made for training, not for {request.workload.mode}",
+                'use "train", or POST /v1/simulations to predict it',
+            )
+        )
+    if problems:
+        raise InvalidRequest(problems)
+    return request.model_copy(update={"model": simulation.model})
 
 
 # With one of these wrong there is no class to ask further questions.

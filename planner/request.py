@@ -198,7 +198,7 @@ class SimulationRequest(Data):
     strategy: Strategy = Field(default_factory=Strategy)
 
 
-def content_hash(request: SimulationRequest, versions: dict[str, str]) -> str:
+def content_hash(request: BaseModel, versions: dict[str, str]) -> str:
     """SHA-256 (hex) over the canonical JSON of the request, defaults filled in, and the versions
     that answer it.
     """

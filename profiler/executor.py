@@ -27,7 +27,11 @@ from profiler.warm_client import Exit, WarmClient, WarmProcessGone
 
 OnProgress = Callable[[dict[str, Any]], Awaitable[None] | None]
 
-JOBS = {"simulate": "profiler.jobs:simulate", "run": "profiler.jobs:run"}
+JOBS = {
+    "simulate": "profiler.jobs:simulate",
+    "plan": "profiler.jobs:plan",
+    "run": "profiler.jobs:run",
+}
 PRELOAD = ("planner.preload",)
 
 _END_SECONDS = 5.0
@@ -109,7 +113,7 @@ class Executor:
         payload = {"request": request, "device": device}
         return await self.execute("simulate", payload, limits=limits, on_progress=on_progress)
 
-    async def run(
+    async def plan(
         self,
         request: dict[str, Any],
         device: dict[str, Any],
@@ -117,8 +121,25 @@ class Executor:
         limits: Limits | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcome:
-        """Run for real; the result is `{"measured", "environment"}`, the artifact `timeline`."""
+        """Find a strategy; the result is `{"plan", "versions"}`, the artifact `tape`."""
         payload = {"request": request, "device": device}
+        return await self.execute("plan", payload, limits=limits, on_progress=on_progress)
+
+    async def run(
+        self,
+        request: dict[str, Any],
+        device: dict[str, Any],
+        *,
+        baseline: bool = False,
+        limits: Limits | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Outcome:
+        """Run for real; the result is `{"measured", "environment"}`, the artifact `timeline`.
+
+        With `baseline`, the same request without its strategy is run for comparison: the result
+        has `baseline`, `gradients_match` and `slowdown` too.
+        """
+        payload = {"request": request, "device": device, "baseline": baseline}
         return await self.execute("run", payload, limits=limits, on_progress=on_progress)
 
     async def execute(

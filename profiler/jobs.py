@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from planner.check import check
+from planner.check import check, check_plan
 from planner.devices import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
+from planner.plan import PlanRequest
 from planner.request import SimulationRequest
 from planner.simulation import simulate as replay
 from planner.trace import trace
 from planner.versions import versions
 from profiler.channel import Channel, JobResult
 from profiler.run import check_fits, measure_request
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
@@ -24,6 +27,17 @@ def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
     channel.progress({"phase": "simulate"})
     prediction = replay(tape).model_dump(mode="json")
     return JobResult({"prediction": prediction, "versions": versions()}, {"tape": tape.to_bytes()})
+
+
+def plan(payload: dict[str, Any], channel: Channel) -> JobResult:
+    """Find a strategy for a budget: `{"plan", "versions"}` and the certified step's `tape`."""
+    # Solvers are imported by the one child in many that needs them.
+    from planner.planning import make_plan  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    request, device = _validated_plan(payload)
+    found, tape = make_plan(request, device, channel.progress)
+    result = {"plan": found.model_dump(mode="json"), "versions": versions()}
+    return JobResult(result, {"tape": tape.to_bytes()})
 
 
 def run(payload: dict[str, Any], channel: Channel) -> JobResult:
@@ -46,14 +60,22 @@ def run(payload: dict[str, Any], channel: Channel) -> JobResult:
 
 def _validated(payload: dict[str, Any]) -> tuple[SimulationRequest, DeviceProfile]:
     """Nothing is trusted: what was stored is checked again, as if a stranger had sent it."""
+    request = _parsed(SimulationRequest, payload["request"])
+    return check(request), _parsed(DeviceProfile, payload["device"])
+
+
+def _validated_plan(payload: dict[str, Any]) -> tuple[PlanRequest, DeviceProfile]:
+    request = _parsed(PlanRequest, payload["request"])
+    return check_plan(request), _parsed(DeviceProfile, payload["device"])
+
+
+def _parsed(kind: type[Model], data: Any) -> Model:
     try:
-        request = SimulationRequest.model_validate(payload["request"])
-        device = DeviceProfile.model_validate(payload["device"])
+        return kind.model_validate(data)
     except ValidationError as error:
         raise InvalidRequest(
             [FieldProblem(_pointer(found["loc"]), found["msg"]) for found in error.errors()]
         ) from error
-    return check(request), device
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

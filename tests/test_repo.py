@@ -17,7 +17,8 @@ from packaging.version import Version
 
 from app.cli.commands.demo import REQUEST as DEMO_REQUEST
 from app.settings import Settings
-from planner.check import check
+from planner.check import check, check_plan
+from planner.plan import PlanRequest
 from planner.quantities import format_bytes
 from planner.request import SimulationRequest
 
@@ -52,7 +53,11 @@ def pins():
 class TestExamples:
     @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
     def test_each_example_is_a_request_that_the_service_takes(self, path):
-        request = check(SimulationRequest.model_validate(json.loads(path.read_text())))
+        body = json.loads(path.read_text())
+        if path.stem.endswith("-plan"):
+            request = check_plan(PlanRequest.model_validate(body))
+        else:
+            request = check(SimulationRequest.model_validate(body))
         assert request.model.source == "transformers"
 
     def test_the_list_of_examples_names_each_of_them(self):

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from app.cli import render
-from app.cli.commands import database, demo, listing, service, simulate
+from app.cli.commands import database, demo, listing, plan, service, simulate
 from app.cli.console import err
 from app.cli.errors import CliError
 from planner.errors import HeadroomError, InvalidRequest
@@ -27,9 +27,11 @@ _LOOK = "What a service has"
 _SERVE = "Run a service"
 
 application.command(rich_help_panel=_ASK)(simulate.simulate)
+application.command(rich_help_panel=_ASK)(plan.plan)
 application.command(rich_help_panel=_ASK)(simulate.run)
 application.command(rich_help_panel=_ASK)(demo.demo)
 application.command(rich_help_panel=_LOOK)(listing.simulations)
+application.command(rich_help_panel=_LOOK)(listing.plans)
 application.command(rich_help_panel=_LOOK)(listing.runs)
 application.command(rich_help_panel=_LOOK)(listing.models)
 application.command(rich_help_panel=_LOOK)(listing.devices)
@@ -55,10 +57,10 @@ def headroom(
     """Predict how much memory a PyTorch workload takes, and prove it by running it.
 
     Commands that need a service ask the one at --server (or the variable HEADROOM_SERVER);
-    `simulate` and `run` also work without one: --local.
+    `simulate`, `plan` and `run` also work without one: --local.
 
     Exit codes: 0 done, 1 it failed, 2 the request or the command line is wrong, 3 it does not fit
-    the device's memory.
+    the memory.
     """
 
 

@@ -1,4 +1,4 @@
-"""Who answers `simulate` and `run`: a service, or this process with `--local`."""
+"""Who answers `simulate`, `plan` and `run`: a service, or this process with `--local`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ LocalOption = Annotated[
     bool,
     typer.Option("--local", help="Work in this process, without a service; nothing is stored."),
 ]
+PrintOption = Annotated[
+    bool,
+    typer.Option("--print-request", help="Print the request as JSON, ready to POST, and stop."),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the whole answer as JSON instead of tables.")
 ]
@@ -29,6 +33,9 @@ class Backend(Protocol):
     def simulate(self, body: Resource, on_progress: OnProgress) -> Resource:
         """Predict; the simulation as it ended."""
 
+    def plan(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Find a strategy; the plan as it ended."""
+
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress
     ) -> Resource:
@@ -36,6 +43,9 @@ class Backend(Protocol):
 
     def run(self, simulation_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
         """Run a stored simulation for real; the run as it ended."""
+
+    def run_plan(self, plan_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
+        """Run a stored plan for real; the run as it ended."""
 
     def device(self, name: str) -> Resource | None:
         """The device profile of this name, if there is one."""

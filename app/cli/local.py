@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,17 +13,19 @@ from app.cli.server import OnProgress, Resource
 from app.jobs.comparison import compare_phases, predicted, relative_error
 from app.kit.pointers import describe
 from app.kit.schema import known_fields
-from planner.check import check
+from planner.check import check, check_plan
 from planner.devices import BUILTIN
 from planner.errors import FieldProblem, InvalidRequest
+from planner.plan import PlanRequest
 from planner.request import SimulationRequest
 from profiler.executor import Executor
 from profiler.limits import Limits
 from profiler.outcome import Outcome
 
 _LIMITS = Limits(wall_seconds=1800.0)
-_FIELDS = known_fields(SimulationRequest)
+_FIELDS = known_fields(SimulationRequest, PlanRequest)
 
+Request = TypeVar("Request", SimulationRequest, PlanRequest)
 Job = Callable[..., Coroutine[Any, Any, Outcome]]
 
 
@@ -32,7 +34,12 @@ class Local:
 
     def simulate(self, body: Resource, on_progress: OnProgress) -> Resource:
         """Predict, in a child of this process."""
-        return asyncio.run(_Session(body, on_progress).simulate())
+        return asyncio.run(_Session(_simulation(body), on_progress).simulate())
+
+    def plan(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Find a strategy, in a child of this process."""
+        request = check_plan(_parse(PlanRequest, body))
+        return asyncio.run(_Session(request, on_progress).plan())
 
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress
@@ -40,11 +47,15 @@ class Local:
         """Predict and then run for real, each in a child of this process."""
         if labels:
             raise usage_error("--label chooses among a service's workers; leave out --local")
-        return asyncio.run(_Session(body, on_progress).run())
+        return asyncio.run(_Session(_simulation(body), on_progress).run())
 
     def run(self, simulation_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
         """Refused: nothing is stored here."""
         raise usage_error("--simulation names what a service stored; leave out --local")
+
+    def run_plan(self, plan_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
+        """Refused: nothing is stored here."""
+        raise usage_error("--plan names what a service stored; leave out --local")
 
     def device(self, name: str) -> Resource | None:
         """The built-in profile of this name."""
@@ -58,8 +69,7 @@ class Local:
 class _Session:
     """One command's work: the checked request, and an executor for as long as it takes."""
 
-    def __init__(self, body: Resource, on_progress: OnProgress) -> None:
-        request = check(_parse(body))
+    def __init__(self, request: SimulationRequest | PlanRequest, on_progress: OnProgress) -> None:
         if request.device not in BUILTIN:
             raise InvalidRequest.at(
                 "/device",
@@ -75,6 +85,15 @@ class _Session:
         await self._executor.start()
         try:
             return await self._predict()
+        finally:
+            await self._executor.stop()
+
+    async def plan(self) -> Resource:
+        await self._executor.start()
+        try:
+            ended = _resource(await self._carry_out(self._executor.plan), self._request)
+            found = ended.pop("plan", None) or {}
+            return {**ended, **found}
         finally:
             await self._executor.stop()
 
@@ -99,9 +118,13 @@ class _Session:
         return await job(self._request, self._device, limits=_LIMITS, on_progress=report)
 
 
-def _parse(body: Resource) -> SimulationRequest:
+def _simulation(body: Resource) -> SimulationRequest:
+    return check(_parse(SimulationRequest, body))
+
+
+def _parse(kind: type[Request], body: Resource) -> Request:
     try:
-        return SimulationRequest.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as error:
         raise InvalidRequest(
             [FieldProblem(**describe(found, body, _FIELDS)) for found in error.errors()]

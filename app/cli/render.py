@@ -39,7 +39,8 @@ def prediction(resource: dict[str, Any]) -> RenderableType:
     return Group(headline, facts, *notes, "", tables)
 
 
-def _table(title: str, first: str, *numbers: str) -> Table:
+def headed(title: str, first: str, *numbers: str) -> Table:
+    """An empty table with a title: one column of names, the others of numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, no_wrap=True)
     for heading in numbers:
@@ -48,7 +49,7 @@ def _table(title: str, first: str, *numbers: str) -> Table:
 
 
 def _phases(found: dict[str, Any]) -> Table:
-    table = _table("Live bytes by phase", "Phase", "Peak", "At its end")
+    table = headed("Live bytes by phase", "Phase", "Peak", "At its end")
     for phase in found["phases"]:
         style = "bold green" if phase["name"] == found["peak_phase"] else ""
         table.add_row(
@@ -61,7 +62,7 @@ def _phases(found: dict[str, Any]) -> Table:
 
 
 def _categories(found: dict[str, Any]) -> Table:
-    table = _table("At the peak", "Category", "Bytes", "Share")
+    table = headed("At the peak", "Category", "Bytes", "Share")
     held = sorted(found["at_peak"].items(), key=lambda item: -item[1])
     for name, count in held:
         if count:
@@ -71,7 +72,7 @@ def _categories(found: dict[str, Any]) -> Table:
 
 
 def _modules(found: dict[str, Any]) -> Table:
-    table = _table("Who holds it", "Module", "Bytes")
+    table = headed("Who holds it", "Module", "Bytes")
     for holder in found.get("modules_at_peak", [])[:_SHOWN_MODULES]:
         table.add_row(holder["name"] or "(the step itself)", bytes_text(holder["bytes"]))
     return table
@@ -79,14 +80,14 @@ def _modules(found: dict[str, Any]) -> Table:
 
 def comparison(run: dict[str, Any]) -> RenderableType:
     """A finished run: predicted beside measured for each phase, with the relative error."""
-    table = _table("Most live bytes", "Phase", "Predicted", "Measured", "Difference", "Error")
+    table = headed("Most live bytes", "Phase", "Predicted", "Measured", "Difference", "Error")
     for phase in run["phases"]:
         pair = (phase["predicted_peak_bytes"], phase["measured_peak_bytes"])
         table.add_row(phase["name"], *_compared(*pair, phase["relative_error"]))
     table.add_section()
     pair = (run["predicted"]["peak_bytes"], run["measured"]["peak_bytes"])
     table.add_row("whole workload", *_compared(*pair, run["relative_error"]), style="bold")
-    return Group(table, *_measured_facts(run))
+    return Group(table, *_measured_facts(run), *_against_baseline(run))
 
 
 def _compared(predicted: int | None, measured: int | None, error: float | None) -> list[str]:
@@ -110,6 +111,38 @@ def _measured_facts(run: dict[str, Any]) -> list[str]:
     return facts
 
 
+def _against_baseline(run: dict[str, Any]) -> list[RenderableType]:
+    """Of a plan's run: how it compares with the step that nothing is applied to."""
+    baseline, match = run.get("baseline") or {}, run.get("gradients_match")
+    lines: list[RenderableType] = []
+    if (unplanned := baseline.get("measured")) is not None:
+        planned = run["measured"]["peak_bytes"]
+        less = 1 - planned / unplanned["peak_bytes"]
+        lines.append(
+            f"Planned {bytes_text(planned)}, unplanned {bytes_text(unplanned['peak_bytes'])}, "
+            f"both measured: {less:.1%} less."
+        )
+    elif baseline.get("reason"):
+        lines.append(Text(f"The unplanned step was not run: {baseline['reason']}", style="yellow"))
+    if run.get("slowdown") is not None:
+        lines.append(f"A planned step takes {run['slowdown']:.2f} times as long.")
+    if match is not None:
+        lines.append(_gradients(match))
+    return lines
+
+
+def _gradients(match: dict[str, Any]) -> Text:
+    if match["bitwise"]:
+        return Text("Gradients are the same to the bit.", style="green")
+    difference, tolerance = match["largest_relative_difference"], match["tolerance"]
+    words = "match" if match["match"] else "DO NOT match"
+    return Text(
+        f"Gradients {words}: the largest relative difference is {difference:.2g}, "
+        f"tolerance {tolerance:.2g}.",
+        style="green" if match["match"] else "bold red",
+    )
+
+
 def listing(columns: list[tuple[str, str]], items: list[dict[str, Any]], empty: str) -> Any:
     """A table of resources; `columns` are (heading, dotted path) pairs."""
     if not items:
@@ -128,6 +161,8 @@ def _cell(item: dict[str, Any], path: str) -> str:
         return "-"
     if path.endswith("_bytes"):
         return bytes_text(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{name}={content}" for name, content in value.items())
     if isinstance(value, list):

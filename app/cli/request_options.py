@@ -1,4 +1,4 @@
-"""The options that make up a request, shared by `headroom simulate` and `headroom run`."""
+"""The options that make up a request, shared by `headroom simulate`, `plan` and `run`."""
 
 from __future__ import annotations
 

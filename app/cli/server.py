@@ -16,6 +16,7 @@ OnProgress = Callable[[Resource], None]
 
 FINAL = frozenset({"succeeded", "failed", "cancelled", "out_of_memory"})
 _WAIT_S = 20  # asked of the service in one call; below it, what is done is in the first answer
+_SHORT_WAIT_S = 1  # where progress is worth seeing early
 _POLL_S = 0.5
 
 
@@ -30,10 +31,18 @@ class Server:
         """POST a simulation and wait until it has ended, however it has."""
         return self._finish(self._post("/v1/simulations", body), "/v1/simulations", on_progress)
 
+    def plan(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """POST a plan and wait until it has ended; what is found comes with the progress."""
+        plan = self._post("/v1/plans", body, wait_s=_SHORT_WAIT_S)
+        return self._finish(plan, "/v1/plans", on_progress)
+
     def run(self, simulation_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
         """Run a stored simulation for real and wait until the run has ended, however it has."""
-        body: Resource = {"simulation_id": simulation_id, **({"labels": labels} if labels else {})}
-        return self._finish(self._post("/v1/runs", body), "/v1/runs", on_progress)
+        return self._run({"simulation_id": simulation_id}, labels, on_progress)
+
+    def run_plan(self, plan_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
+        """Run a stored plan for real and wait until the run has ended, however it has."""
+        return self._run({"plan_id": plan_id}, labels, on_progress)
 
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress
@@ -68,9 +77,13 @@ class Server:
         """Close the connections."""
         self._client.close()
 
-    def _post(self, path: str, body: Resource) -> Resource:
+    def _run(self, of: Resource, labels: dict[str, str], on_progress: OnProgress) -> Resource:
+        body: Resource = {**of, **({"labels": labels} if labels else {})}
+        return self._finish(self._post("/v1/runs", body), "/v1/runs", on_progress)
+
+    def _post(self, path: str, body: Resource, wait_s: int = _WAIT_S) -> Resource:
         with self._reached():
-            answer = self._client.post(path, json=body, headers={"Prefer": f"wait={_WAIT_S}"})
+            answer = self._client.post(path, json=body, headers={"Prefer": f"wait={wait_s}"})
         resource: Resource = _content(answer)
         return resource
 

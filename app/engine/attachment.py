@@ -17,7 +17,7 @@ from typing import IO, Any
 import psutil
 
 from app.database import Database
-from app.engine.queues import SIMULATIONS, run_queue
+from app.engine.queues import ANSWERING, run_queue
 from app.errors import WorkerIdTaken
 from app.kit.columns import utc_now
 from app.models import Event, Worker
@@ -38,13 +38,13 @@ class Attachment:
     @property
     def queues(self) -> list[str]:
         """Queues that the worker listens to."""
-        return [run_queue(self.labels), *([SIMULATIONS] if self.simulates else [])]
+        return [run_queue(self.labels), *(ANSWERING if self.simulates else ())]
 
 
 def describe_worker(labels: dict[str, str] | None, simulates: bool | None) -> Attachment:
     """This machine as a worker with the given labels.
 
-    Simulations are left to workers on CPU unless `simulates` says otherwise.
+    Simulations and plans are left to workers on CPU unless `simulates` says otherwise.
     """
     labels = {**DEFAULT_LABELS, **(labels or {})}
     on_cpu = labels["device"] == "cpu"

@@ -1,7 +1,7 @@
 """The API's side of the engine: put jobs on queues, cancel them, look after them.
 
-A job is a row of ours (`simulation`, `run`), which is the truth for clients, and a workflow of the
-engine with the same id, which is the motor.
+A job is a row of ours (`simulation`, `plan`, `run`), which is the truth for clients, and a workflow
+of the engine with the same id, which is the motor.
 """
 
 from __future__ import annotations

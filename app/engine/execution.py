@@ -8,16 +8,21 @@ from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from typing import Any, Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.database import Database
 from app.devices.repository import device_profile
 from app.engine.progress import ProgressWriter
-from app.jobs import artifacts, comparison, lifecycle
-from app.jobs.lifecycle import Claim
-from app.models import JobStatus, Run, Simulation, Worker
+from app.engine.results import fill
+from app.jobs import artifacts, lifecycle
+from app.jobs.lifecycle import Claim, Job
+from app.models import Plan, Run, Simulation, Worker
 from app.models.attempt import AttemptOutcome
+from app.plans.planned import planned_simulation
 from app.settings import Settings
 from planner.errors import HeadroomError
-from planner.prediction import Prediction
+from planner.plan import Plan as FoundPlan
+from planner.plan import PlanRequest
 from profiler.limits import Limits
 from profiler.outcome import Outcome
 
@@ -38,11 +43,23 @@ class ExecutorLike(Protocol):
         """Trace and simulate in a child process; cancelling the task kills the child."""
         ...
 
+    async def plan(
+        self,
+        request: dict[str, Any],
+        device: dict[str, Any],
+        *,
+        limits: Limits,
+        on_progress: Callable[[dict[str, Any]], None],
+    ) -> Outcome:
+        """Find a strategy in a child process; cancelling the task kills the child."""
+        ...
+
     async def run(
         self,
         request: dict[str, Any],
         device: dict[str, Any],
         *,
+        baseline: bool,
         limits: Limits,
         on_progress: Callable[[dict[str, Any]], None],
     ) -> Outcome:
@@ -94,31 +111,31 @@ class JobExecution:
     async def _outcome(
         self, claim: Claim, on_progress: Callable[[dict[str, Any]], None]
     ) -> Outcome:
-        job, settings = claim.job, self._settings
+        job = claim.job
         async with self._database.read() as session:
-            if isinstance(job, Run):
-                simulation = await session.get_one(Simulation, job.simulation_id)
-                request = simulation.request
-            else:
-                request = job.request
+            request = await _request_of(session, job)
             device = await device_profile(session, job.device)
         if device is None:
             raise HeadroomError(f"the device profile {job.device!r} is gone")
-        profile = device.model_dump(mode="json")
+        profile, limits = device.model_dump(mode="json"), self._limits(job)
         if isinstance(job, Run):
-            limits = Limits(
-                wall_seconds=settings.run_timeout_s, memory_bytes=settings.run_memory_bytes
-            )
             return await self._executor.run(
-                request, profile, limits=limits, on_progress=on_progress
+                request,
+                profile,
+                baseline=job.plan_id is not None,
+                limits=limits,
+                on_progress=on_progress,
             )
-        limits = Limits(
-            wall_seconds=settings.simulation_timeout_s,
-            memory_bytes=settings.simulation_memory_bytes,
-        )
-        return await self._executor.simulate(
-            request, profile, limits=limits, on_progress=on_progress
-        )
+        do = self._executor.plan if isinstance(job, Plan) else self._executor.simulate
+        return await do(request, profile, limits=limits, on_progress=on_progress)
+
+    def _limits(self, job: Job) -> Limits:
+        settings = self._settings
+        if isinstance(job, Run):
+            return Limits(settings.run_timeout_s, settings.run_memory_bytes)
+        is_plan = isinstance(job, Plan)
+        seconds = settings.plan_timeout_s if is_plan else settings.simulation_timeout_s
+        return Limits(seconds, settings.simulation_memory_bytes)
 
     async def _save(self, claim: Claim, outcome: Outcome) -> None:
         files = await artifacts.compress(outcome.artifacts)
@@ -128,15 +145,10 @@ class JobExecution:
             if job is None:
                 _log.warning("job %s is no longer ours; its outcome is dropped", claim.job.id)
                 return
-            status = JobStatus(outcome.status)
+            status = fill(job, outcome)
             if isinstance(job, Run):
-                _fill_run(job, outcome)
                 worker = await session.get(Worker, self._worker_id)
                 job.worker = None if worker is None else _describe(worker)
-            else:
-                if status is JobStatus.OUT_OF_MEMORY:
-                    status = JobStatus.FAILED
-                _fill_simulation(job, outcome)
             await artifacts.save(session, job.id, files)
             lifecycle.finish(session, job, status, outcome.problem)
             await lifecycle.close_attempt(
@@ -144,26 +156,16 @@ class JobExecution:
             )
 
 
-def _fill_simulation(simulation: Simulation, outcome: Outcome) -> None:
-    if outcome.result is None:
-        return
-    prediction = Prediction.model_validate(outcome.result["prediction"])
-    simulation.prediction = prediction.model_dump(mode="json")
-    simulation.peak_bytes = prediction.peak_bytes
-    simulation.versions = outcome.result.get("versions") or simulation.versions
-
-
-def _fill_run(run: Run, outcome: Outcome) -> None:
-    if outcome.result is None:
-        return
-    measured = outcome.result.get("measured")
-    run.environment = outcome.result.get("environment")
-    run.measured = measured
-    if measured is not None:
-        run.relative_error = comparison.relative_error(
-            run.predicted["peak_bytes"], measured["peak_bytes"]
-        )
-        run.phases = comparison.compare_phases(run.predicted, measured)
+async def _request_of(session: AsyncSession, job: Job) -> dict[str, Any]:
+    """What is to be executed: of a run, the request of what it is a run of."""
+    if not isinstance(job, Run):
+        return job.request
+    if job.plan_id is None:
+        return (await session.get_one(Simulation, job.simulation_id)).request
+    plan = await session.get_one(Plan, job.plan_id)
+    request = PlanRequest.model_validate(plan.request)
+    planned = planned_simulation(request, FoundPlan.model_validate(plan.plan))
+    return planned.model_dump(mode="json")
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

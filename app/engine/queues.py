@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 SIMULATIONS = "simulations"
+PLANS = "plans"
+"""A queue of its own, so that no short simulation waits for a long plan."""
+ANSWERING = (SIMULATIONS, PLANS)
+"""What a worker that simulates listens to besides its runs."""
 
 
 def run_queue(labels: dict[str, str]) -> str:

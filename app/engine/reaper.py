@@ -12,7 +12,7 @@ from app.engine import attachment
 from app.engine.client import EngineClient
 from app.jobs import lifecycle
 from app.kit.columns import utc_now
-from app.models import Event, IdempotencyKey, Run, Simulation, Worker
+from app.models import Event, IdempotencyKey, Worker
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED
 from app.settings import Settings
@@ -69,7 +69,7 @@ class Reaper:
         """Jobs unfinished here that the engine will never run: give them a final state."""
         async with self._database.read() as session:
             unfinished: list[str] = []
-            for table in (Simulation, Run):
+            for table in lifecycle.TABLES:
                 old = table.created_at < utc_now() - _ORPHAN_AGE
                 ids = select(table.id).where(table.status.in_(UNFINISHED), old).limit(500)
                 unfinished += (await session.scalars(ids)).all()

@@ -68,7 +68,8 @@ def main(
         labels: what runs may ask for; `device` (`cpu` or `cuda`) is found out where absent.
         worker_id: unique among workers and stable over restarts; default: host, data folder and
             the first free number there.
-        simulates: whether it takes simulations besides runs; default: only where device is cpu.
+        simulates: whether it takes simulations and plans besides runs; default: only where device
+            is cpu.
         parent_pid: finish the job at hand and end when this process is no longer the parent.
         executor: what does the jobs; default `profiler.executor.Executor`.
 
@@ -187,7 +188,8 @@ class _WorkerProcess:
 
     async def _stop_taking_jobs(self) -> None:
         """When told to stop, interrupt the jobs at hand; when orphaned, let them finish first."""
-        patience = 0 if self._told_to_stop.is_set() else int(self._settings.run_timeout_s) + 60
+        longest = max(self._settings.run_timeout_s, self._settings.plan_timeout_s)
+        patience = 0 if self._told_to_stop.is_set() else int(longest) + 60
         closing = asyncio.create_task(
             asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=patience)
         )

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 
 from app.context import Context, ContextDep
 from app.engine.attachment import ONLINE
-from app.models import JobStatus, Run, Simulation
+from app.jobs import lifecycle
+from app.models import JobStatus, Run
 from app.models.base import UNFINISHED
 from app.workers.service import all_workers, state_of
 
@@ -46,7 +47,7 @@ async def _collect(context: Context, registry: CollectorRegistry) -> None:
         registry=registry,
     )
     async with context.database.read() as session:
-        for table in (Simulation, Run):
+        for table in lifecycle.TABLES:
             counts = select(table.status, func.count()).group_by(table.status)
             found: dict[str, int] = {row[0]: row[1] for row in await session.execute(counts)}
             for status in JobStatus:

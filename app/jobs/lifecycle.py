@@ -13,13 +13,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.columns import utc_now
-from app.models import Event, JobAttempt, JobStatus, Run, Simulation
+from app.models import Event, JobAttempt, JobStatus, Plan, Run, Simulation
 from app.models.attempt import AttemptOutcome
-from app.models.base import UNFINISHED
+from app.models.base import UNFINISHED, AnswerColumns
 from planner.errors import WorkerCrashed
 
-Job = Simulation | Run
-_TABLES: dict[str, type[Job]] = {Simulation.prefix: Simulation, Run.prefix: Run}
+Job = Simulation | Plan | Run
+TABLES: tuple[type[Job], ...] = (Simulation, Plan, Run)
+_BY_PREFIX = {table.prefix: table for table in TABLES}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Claim:
 
 def table_of(job_id: str) -> type[Job]:
     """The table that a job's id belongs to."""
-    return _TABLES[job_id.partition("_")[0]]
+    return _BY_PREFIX[job_id.partition("_")[0]]
 
 
 async def lock(session: AsyncSession, job_id: str) -> Job | None:
@@ -49,6 +50,7 @@ def record(session: AsyncSession, job: Job) -> None:
     data: dict[str, Any] = {"id": job.id, "kind": job.kind, "status": str(job.status)}
     if isinstance(job, Run):
         data["simulation_id"] = job.simulation_id
+        data["plan_id"] = job.plan_id
     for name in ("progress", "problem"):
         if (value := getattr(job, name)) is not None:
             data[name] = value
@@ -104,7 +106,7 @@ def finish(
     job.progress = None
     job.finished_at = utc_now()
     job.version += 1
-    if isinstance(job, Simulation) and status is not JobStatus.SUCCEEDED:
+    if isinstance(job, AnswerColumns) and status is not JobStatus.SUCCEEDED:
         job.reusable_hash = None
     record(session, job)
 
@@ -163,7 +165,7 @@ async def cancel(session: AsyncSession, job_id: str) -> Job | None:
 async def requeue(session: AsyncSession, worker_id: str, outcome: AttemptOutcome) -> list[str]:
     """Set the running jobs of a worker that is gone back to queued; returns their ids."""
     requeued = []
-    tables: list[type[Any]] = [Simulation, Run]
+    tables: tuple[type[Any], ...] = TABLES
     for table in tables:
         running = (
             select(table)

@@ -9,6 +9,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.lifecycle import Job
+from app.kit.pages import PageQuery, Text
 from app.kit.problems import MEDIA_TYPE, Problem
 from app.models import JobStatus
 
@@ -28,6 +29,19 @@ class JobResource(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+class JobQuery(PageQuery):
+    """Filters of a list. Those that a kind of job adds are named as its columns."""
+
+    status: list[JobStatus] = Field([], max_length=10, description="any of these")
+    model_type: Text | None = None
+    task: Text | None = None
+    device: Text | None = None
+
+    def filters(self) -> dict[str, Any]:
+        """Columns and the values that they must have."""
+        return self.model_dump(exclude={"limit", "cursor", "status"}, exclude_none=True)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 
 from app.context import Context
 from app.errors import Conflict, NotFound
@@ -39,7 +39,7 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
 
     Raises:
         NotFound: there is no such job.
-        Conflict: a simulation still has runs.
+        Conflict: a simulation or a plan still has runs.
     """
     await read(context, table, job_id)
     async with context.database.write() as session:
@@ -55,7 +55,8 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
 
 async def _delete(context: Context, table: type[Any], job_id: str) -> None:
     async with context.database.write() as session:
-        runs = select(func.count()).select_from(Run).where(Run.simulation_id == job_id)
+        refer = or_(Run.simulation_id == job_id, Run.plan_id == job_id)
+        runs = select(func.count()).select_from(Run).where(refer)
         if count := await session.scalar(runs):
             raise Conflict(f"{count} runs refer to {job_id}; delete them first")
         await session.execute(delete(table).where(table.id == job_id))

@@ -1,4 +1,4 @@
-"""What is computed from the tape of a simulation: timeline and graph."""
+"""What is computed from the tape of a simulation or a plan: timeline and graph."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastapi import Query, Response
 
 from app.context import Context
 from app.jobs import artifacts
+from app.jobs.lifecycle import Job
 from app.jobs.service import compute
-from app.models import Simulation
 from planner.tape import Tape
 
 Depth = Annotated[
@@ -38,13 +38,11 @@ _MEDIA = {
 }
 
 
-async def predicted_timeline(
-    context: Context, simulation: Simulation, max_points: int
-) -> dict[str, Any]:
+async def predicted_timeline(context: Context, job: Job, max_points: int) -> dict[str, Any]:
     """Live bytes over the workload, JSON-ready.
 
     Raises:
-        Conflict: the simulation has not succeeded.
+        Conflict: the job has not succeeded.
     """
 
     def work(data: bytes) -> dict[str, Any]:
@@ -52,12 +50,12 @@ async def predicted_timeline(
 
         return timeline(Tape.load(data), max_points)
 
-    return await compute(context, simulation, artifacts.TAPE, work)
+    return await compute(context, job, artifacts.TAPE, work)
 
 
 async def export_graph(
     context: Context,
-    simulation: Simulation,
+    job: Job,
     format: ExportFormat,
     depth: int | None,
     *,
@@ -66,7 +64,7 @@ async def export_graph(
     """The computation graph, collapsed to `depth`, as a response.
 
     Raises:
-        Conflict: the simulation has not succeeded.
+        Conflict: the job has not succeeded.
     """
 
     def work(data: bytes) -> bytes:
@@ -79,11 +77,9 @@ async def export_graph(
             return graphml(graph)
         return json.dumps(node_link(graph), separators=(",", ":"), allow_nan=False).encode()
 
-    content = await compute(context, simulation, artifacts.TAPE, work)
+    content = await compute(context, job, artifacts.TAPE, work)
     media_type, suffix = _MEDIA[format]
     headers = (
-        {"Content-Disposition": f'attachment; filename="{simulation.id}.{suffix}"'}
-        if as_file
-        else None
+        {"Content-Disposition": f'attachment; filename="{job.id}.{suffix}"'} if as_file else None
     )
     return Response(content, media_type=media_type, headers=headers)

@@ -6,6 +6,7 @@ from app.models.base import Base, JobStatus
 from app.models.device import Device
 from app.models.event import Event
 from app.models.idempotency import IdempotencyKey
+from app.models.plan import Plan
 from app.models.run import Run
 from app.models.simulation import Simulation
 from app.models.worker import Worker
@@ -18,6 +19,7 @@ __all__ = [
     "IdempotencyKey",
     "JobAttempt",
     "JobStatus",
+    "Plan",
     "Run",
     "Simulation",
     "Worker",

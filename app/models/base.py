@@ -46,7 +46,7 @@ UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 class JobColumns:
-    """What simulations and runs share: the state of the work done for them."""
+    """What simulations, plans and runs share: the state of the work done for them."""
 
     kind: ClassVar[str]
     prefix: ClassVar[str]
@@ -62,3 +62,19 @@ class JobColumns:
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AnswerColumns:
+    """What simulations and plans share: a request, whose answer identical requests share."""
+
+    request: Mapped[dict[str, Any]] = mapped_column(Json)
+    versions: Mapped[dict[str, str]] = mapped_column(Json)
+    content_hash: Mapped[str] = mapped_column(String(64), index=True)
+    reusable_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """The content hash while an identical request may share this row; NULL once it has failed
+    or was cancelled. Unique, so that requests arriving together make one row."""
+
+    model_type: Mapped[str | None] = mapped_column(String(200), index=True)
+    task: Mapped[str | None] = mapped_column(String(60), index=True)
+    mode: Mapped[str] = mapped_column(String(20))
+    device: Mapped[str] = mapped_column(String(100), index=True)

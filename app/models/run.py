@@ -12,15 +12,19 @@ from app.models.base import Base, JobColumns
 
 
 class Run(JobColumns, Base):
-    """One real execution of a simulation's request, with what was measured."""
+    """One real execution of a simulation's or a plan's request, with what was measured."""
 
     __tablename__ = "run"
     kind: ClassVar[str] = "run"
     prefix: ClassVar[str] = "run"
 
-    simulation_id: Mapped[str] = mapped_column(
+    simulation_id: Mapped[str | None] = mapped_column(
         String(40), ForeignKey("simulation.id", ondelete="RESTRICT"), index=True
     )
+    plan_id: Mapped[str | None] = mapped_column(
+        String(40), ForeignKey("plan.id", ondelete="RESTRICT"), index=True
+    )
+    """Either this or `simulation_id` is set."""
     labels: Mapped[dict[str, str]] = mapped_column(Json)
     model_type: Mapped[str | None] = mapped_column(String(200), index=True)
     task: Mapped[str | None] = mapped_column(String(60), index=True)
@@ -33,3 +37,8 @@ class Run(JobColumns, Base):
     predicted: Mapped[dict[str, Any]] = mapped_column(Json)
     relative_error: Mapped[float | None] = mapped_column()
     phases: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+
+    baseline: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """Of a plan: what the step takes with nothing applied, or why that was not measured."""
+    gradients_match: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    slowdown: Mapped[float | None] = mapped_column()

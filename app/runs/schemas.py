@@ -7,9 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from app.jobs.schemas import JobResource
-from app.kit.pages import PageQuery, Text
-from app.models import JobStatus
+from app.jobs.schemas import JobQuery, JobResource
+from app.kit.pages import Text
 from planner.prediction import Phase
 from profiler.measured import Measured
 
@@ -30,19 +29,22 @@ class RunCreate(BaseModel):
                 {
                     "simulation_id": "sim_019aaf2e5c0d0123456789abcdef",
                     "labels": {"device": "cpu"},
-                }
+                },
+                {"plan_id": "plan_019aaf2e5c0d0123456789abcdef"},
             ]
         },
     )
 
     simulation_id: Annotated[str, Field(max_length=100)] | SkipJsonSchema[None] = Field(
-        default=None, description="a succeeded simulation, whose request is run"
+        default=None, description="a succeeded simulation, whose request is run; or plan_id"
     )
-    plan_id: SkipJsonSchema[Any] = None
+    plan_id: Annotated[str, Field(max_length=100)] | SkipJsonSchema[None] = Field(
+        default=None, description="a feasible plan, which is run beside the unplanned step"
+    )
     labels: dict[LabelName, Label] | None = Field(
         default=None,
         max_length=20,
-        description="what the worker must have; default: the kind of the simulation's device",
+        description="what the worker must have; default: the kind of the device predicted for",
     )
 
 
@@ -75,10 +77,30 @@ class WorkerRef(BaseModel):
     device: dict[str, Any]
 
 
+class Baseline(BaseModel):
+    """The step that a plan starts from, run with nothing applied. Either field is null."""
+
+    measured: Measured | None = None
+    reason: str | None = Field(None, description="why it was not run, such as that it cannot fit")
+
+
+class GradientsMatch(BaseModel):
+    """How the planned step's loss and gradients compare with the unplanned one's."""
+
+    match: bool = Field(description="whether the difference is within the tolerance")
+    bitwise: bool = Field(description="whether every gradient is the same to the bit")
+    loss_difference: float
+    largest_relative_difference: float = Field(description="of any parameter's gradient")
+    tolerance: float
+    parameters: int = Field(description="parameters compared")
+    dropout: bool = Field(description="whether the model drops out, so that random states count")
+
+
 class RunResource(JobResource):
     """A real execution, with what was measured beside what was predicted."""
 
-    simulation_id: str
+    simulation_id: str | None = None
+    plan_id: str | None = None
     labels: dict[str, str]
     predicted: Predicted
     measured: Measured | None = None
@@ -90,6 +112,13 @@ class RunResource(JobResource):
     environment: dict[str, Any] | None = Field(
         None, description="versions, threads, device, allocator and library settings of the run"
     )
+    baseline: Baseline | None = Field(None, description="of a plan: the unplanned step, measured")
+    gradients_match: GradientsMatch | None = Field(
+        None, description="of a plan: whether it computes what the unplanned step does"
+    )
+    slowdown: float | None = Field(
+        None, description="of a plan: measured step time over the unplanned step's"
+    )
 
 
 class RunPage(BaseModel):
@@ -99,11 +128,8 @@ class RunPage(BaseModel):
     next_cursor: str | None
 
 
-class RunQuery(PageQuery):
+class RunQuery(JobQuery):
     """Filters of the list."""
 
-    status: list[JobStatus] = Field([], max_length=10, description="any of these")
     simulation_id: Text | None = None
-    model_type: Text | None = None
-    task: Text | None = None
-    device: Text | None = None
+    plan_id: Text | None = None

@@ -6,20 +6,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from app.context import Context, ContextDep
+from app.context import ContextDep
 from app.jobs import service as jobs
+from app.jobs.answers import EXPORT_RESPONSES, GRAPH_RESPONSES, READ_RESPONSES, Answers
 from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
-from app.jobs.schemas import is_unchanged, problems, set_headers
+from app.jobs.schemas import problems
 from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph, predicted_timeline
-from app.jobs.waiting import wait_as_preferred
 from app.kit.json_body import StrictJsonRoute
 from app.models import Simulation
-from app.simulations import repository, service
+from app.simulations import service
 from app.simulations.schemas import SimulationPage, SimulationQuery, SimulationResource
-from app.workers.service import waiting_warnings
 from planner.request import SimulationRequest
 
 router = APIRouter(prefix="/v1/simulations", tags=["simulations"], route_class=StrictJsonRoute)
+_answers = Answers(Simulation, SimulationResource, router.prefix)
 
 
 @router.post(
@@ -28,11 +28,7 @@ router = APIRouter(prefix="/v1/simulations", tags=["simulations"], route_class=S
     summary="Predict the memory of a model and a workload",
     response_model=SimulationResource,
     status_code=201,
-    responses={
-        200: {"model": SimulationResource, "description": "The same request was answered before"},
-        202: {"model": SimulationResource, "description": "Not done yet; see Location"},
-        **problems(422),
-    },
+    responses=_answers.create_responses("The same request was answered before", 422),
 )
 async def create(
     body: SimulationRequest,
@@ -48,17 +44,13 @@ async def create(
     is answered from the store (200).
     """
     simulation, created = await service.submit(context, body, idempotency_key)
-    simulation = await wait_as_preferred(context, simulation, prefer)
-    set_headers(response, simulation, f"{router.prefix}/{simulation.id}", created)
-    return await _resource(context, simulation)
+    return await _answers.submitted(context, response, simulation, created, prefer)
 
 
 @router.get("", operation_id="listSimulations", responses=problems())
 async def list_(query: Annotated[SimulationQuery, Query()], context: ContextDep) -> SimulationPage:
     """Stored simulations, newest first."""
-    async with context.database.read() as session:
-        rows, cursor = await repository.find_page(session, query)
-    items = [SimulationResource.model_validate(row) for row in rows]
+    items, cursor = await _answers.page(context, query)
     return SimulationPage(items=items, next_cursor=cursor)
 
 
@@ -66,7 +58,7 @@ async def list_(query: Annotated[SimulationQuery, Query()], context: ContextDep)
     "/{simulation_id}",
     operation_id="getSimulation",
     response_model=SimulationResource,
-    responses={304: {"description": "Not changed since the ETag given"}, **problems(404)},
+    responses=READ_RESPONSES,
 )
 async def get(
     simulation_id: str,
@@ -75,29 +67,18 @@ async def get(
     if_none_match: IfNoneMatchHeader = None,
 ) -> SimulationResource | Response:
     """One simulation."""
-    simulation = await jobs.read(context, Simulation, simulation_id)
-    if is_unchanged(simulation, if_none_match):
-        return Response(status_code=304)
-    set_headers(response, simulation, "")
-    return await _resource(context, simulation)
+    return await _answers.read(context, response, simulation_id, if_none_match)
 
 
 @router.delete(
     "/{simulation_id}",
     operation_id="deleteSimulation",
     response_model=SimulationResource,
-    responses={
-        200: {"model": SimulationResource, "description": "It was unfinished and is cancelled"},
-        204: {"description": "It was finished and is deleted"},
-        **problems(404, 409),
-    },
+    responses=_answers.delete_responses(404, 409),
 )
 async def delete(simulation_id: str, context: ContextDep) -> SimulationResource | Response:
     """Cancel an unfinished simulation; delete a finished one, unless runs refer to it."""
-    cancelled = await jobs.cancel_or_delete(context, Simulation, simulation_id)
-    if cancelled is None:
-        return Response(status_code=204)
-    return await _resource(context, cancelled)
+    return await _answers.deleted(context, simulation_id)
 
 
 @router.get(
@@ -111,34 +92,17 @@ async def timeline(
     return await predicted_timeline(context, simulation, max_points)
 
 
-@router.get(
-    "/{simulation_id}/graph",
-    operation_id="getSimulationGraph",
-    responses={200: {"content": {"application/json": {}}}, **problems(404, 409)},
-)
+@router.get("/{simulation_id}/graph", operation_id="getSimulationGraph", responses=GRAPH_RESPONSES)
 async def graph(simulation_id: str, context: ContextDep, depth: Depth = None) -> Response:
     """The computation graph as node-link JSON, as `networkx.node_link_graph` reads it."""
     simulation = await jobs.read(context, Simulation, simulation_id)
     return await export_graph(context, simulation, ExportFormat.NODE_LINK, depth)
 
 
-@router.get(
-    "/{simulation_id}/export",
-    operation_id="exportSimulation",
-    responses={
-        200: {"content": {"application/json": {}, "application/graphml+xml": {}}},
-        **problems(404, 409),
-    },
-)
+@router.get("/{simulation_id}/export", operation_id="exportSimulation", responses=EXPORT_RESPONSES)
 async def export(
     simulation_id: str, format: ExportFormat, context: ContextDep, depth: Depth = None
 ) -> Response:
     """The computation graph as a file for other tools."""
     simulation = await jobs.read(context, Simulation, simulation_id)
     return await export_graph(context, simulation, format, depth, as_file=True)
-
-
-async def _resource(context: Context, simulation: Simulation) -> SimulationResource:
-    resource = SimulationResource.model_validate(simulation)
-    resource.warnings = await waiting_warnings(context, simulation)
-    return resource

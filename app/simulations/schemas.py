@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.jobs.schemas import JobResource
-from app.kit.pages import PageQuery, Text
-from app.models import JobStatus
+from app.jobs.schemas import JobQuery, JobResource
+from app.kit.pages import Text
 from planner.prediction import Prediction
 from planner.request import SimulationRequest
 
@@ -26,11 +25,7 @@ class SimulationPage(BaseModel):
     next_cursor: str | None
 
 
-class SimulationQuery(PageQuery):
+class SimulationQuery(JobQuery):
     """Filters of the list."""
 
-    status: list[JobStatus] = Field([], max_length=10, description="any of these")
-    model_type: Text | None = None
-    task: Text | None = None
     mode: Text | None = None
-    device: Text | None = None

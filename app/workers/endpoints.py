@@ -23,7 +23,7 @@ class WorkerResource(BaseModel):
     id: str
     state: Literal["online", "stopped", "dead"]
     labels: dict[str, str]
-    simulates: bool = Field(description="whether it takes simulations besides runs")
+    simulates: bool = Field(description="whether it takes simulations and plans besides runs")
     device: dict[str, Any]
     versions: dict[str, str]
     hostname: str

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
 from app.engine.attachment import DEAD, DEFAULT_LABELS, ONLINE
-from app.engine.queues import SIMULATIONS, matches, run_queue
+from app.engine.queues import ANSWERING, matches, run_queue
 from app.jobs.lifecycle import Job
 from app.kit.columns import utc_now
 from app.models import JobStatus, Run, Worker
@@ -64,7 +64,7 @@ async def waiting_warnings(context: Context, job: Job) -> list[str]:
     async with context.database.read() as session:
         workers = await all_workers(session)
     for worker in workers:
-        takes = worker.simulates if job.queue == SIMULATIONS else worker.run_queue == job.queue
+        takes = worker.simulates if job.queue in ANSWERING else worker.run_queue == job.queue
         if takes and state_of(worker, context.settings) == ONLINE:
             return []
     return ["no worker that can take it is attached now; it starts when one is"]

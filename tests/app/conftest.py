@@ -95,7 +95,8 @@ def empty(url: str) -> None:
 @pytest.fixture
 def client(settings) -> Iterator[TestClient]:
     """The API without any worker: what is posted stays queued."""
-    with TestClient(create_app(settings, check=accept), raise_server_exceptions=False) as client:
+    app = create_app(settings, check=accept, check_plan=accept)
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 

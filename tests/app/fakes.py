@@ -7,7 +7,6 @@ import os
 import signal
 from typing import Any
 
-from planner.request import SimulationRequest
 from profiler.outcome import ChildExit, Outcome
 
 PREDICTION = {
@@ -36,8 +35,63 @@ MEASURED = {
 }
 
 
-def accept(request: SimulationRequest) -> SimulationRequest:
-    """Stands in for `planner.check.check`."""
+STRATEGY = {"units": [{"module": "h.0", "action": "recompute"}], "micro_batches": 2}
+OVERHEAD = {"recompute_flops_ratio": 1.1, "step_seconds_ratio": 1.2}
+SOLVER = {
+    "name": "milp",
+    "solve_seconds": 0.1,
+    "simulate_seconds": 2.0,
+    "simulations": 3,
+    "optimality_gap": 0.0,
+    "estimate_error": 0.01,
+}
+PLAN = {
+    "feasible": True,
+    "budget_bytes": 1200,
+    "strategy": STRATEGY,
+    "prediction": PREDICTION,
+    "baseline": {**PREDICTION, "peak_bytes": 2000},
+    "overhead": OVERHEAD,
+    "frontier": [{"peak_bytes": 1000, "overhead": OVERHEAD, "strategy": STRATEGY}],
+    "solver": SOLVER,
+    "limitations": ["offload is not tried"],
+}
+INFEASIBLE = {
+    **PLAN,
+    "feasible": False,
+    "budget_bytes": 100,
+    "strategy": None,
+    "prediction": None,
+    "overhead": None,
+    "infeasible": {
+        "smallest_budget_bytes": 900,
+        "smallest_strategy": STRATEGY,
+        "phase": "step1.backward",
+        "held_by": ["wte.weight: 800 bytes"],
+        "remedies": ["a batch of 1 fits 900 bytes"],
+    },
+}
+PROGRESS = {
+    "phase": "frontier",
+    "frontier": [{"peak_bytes": 1000, "step_seconds_ratio": 1.2, "recompute_flops_ratio": 1.1}],
+}
+AGAINST_BASELINE = {
+    "baseline": {"measured": {**MEASURED, "peak_bytes": 2100}},
+    "gradients_match": {
+        "match": True,
+        "bitwise": False,
+        "loss_difference": 0.0,
+        "largest_relative_difference": 1e-7,
+        "tolerance": 1e-5,
+        "parameters": 12,
+        "dropout": False,
+    },
+    "slowdown": 1.25,
+}
+
+
+def accept(request: Any) -> Any:
+    """Stands in for `planner.check.check` and `check_plan`."""
     return request
 
 
@@ -50,26 +104,41 @@ def body(behaviour: str = "succeed", **config: Any) -> dict[str, Any]:
     }
 
 
+def plan_body(behaviour: str = "succeed", memory: Any = 1200, **config: Any) -> dict[str, Any]:
+    """A plan request that makes `FakeExecutor` behave so."""
+    return {**body(behaviour, **config), "budget": {"memory": memory}}
+
+
 class FakeExecutor:
     """Behaviours: succeed, fail, oom, raise, sleep (`seconds`), die (takes the worker along).
 
-    `run_behaviour` is what a run of the same request does; default: as the simulation.
+    `run_behaviour` is what a run of the same request does; default: as the simulation. A plan
+    is feasible from a budget of 1000 bytes on.
     """
 
     def __init__(self) -> None:
         self.cancelled = asyncio.Event()
 
     async def simulate(self, request, device, *, limits, on_progress) -> Outcome:
-        return await self._do(request, "behaviour", on_progress, {"prediction": PREDICTION})
+        on_progress({"phase": "fake"})
+        return await self._do(request, "behaviour", {"prediction": PREDICTION})
 
-    async def run(self, request, device, *, limits, on_progress) -> Outcome:
+    async def plan(self, request, device, *, limits, on_progress) -> Outcome:
+        on_progress(PROGRESS)
+        found = PLAN if request["budget"]["memory"] >= 1000 else INFEASIBLE
+        return await self._do(request, "behaviour", {"plan": found})
+
+    async def run(self, request, device, *, baseline, limits, on_progress) -> Outcome:
+        on_progress({"phase": "fake"})
         result = {"measured": MEASURED, "environment": {"threads": 2}}
-        return await self._do(request, "run_behaviour", on_progress, result)
+        if baseline:
+            result |= AGAINST_BASELINE
+            result["environment"] = {"strategy": request["strategy"]}
+        return await self._do(request, "run_behaviour", result)
 
-    async def _do(self, request, key, on_progress, result) -> Outcome:
+    async def _do(self, request, key, result) -> Outcome:
         config = request["model"]["config"]
         behaviour = config.get(key, "succeed")
-        on_progress({"phase": "fake"})
         if behaviour == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour == "raise":

@@ -9,13 +9,15 @@ import pytest
 import uvicorn
 
 from app.main import create_app
-from tests.app.fakes import accept, body
+from tests.app.fakes import accept, body, plan_body
 
 
 @pytest.fixture
 def url(settings):
     """A real server: streams end only when one side closes."""
-    config = uvicorn.Config(create_app(settings, check=accept), port=0, log_level="warning")
+    config = uvicorn.Config(
+        create_app(settings, check=accept, check_plan=accept), port=0, log_level="warning"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -65,6 +67,11 @@ def test_changes_are_streamed_and_a_lost_connection_goes_on_where_it_was(url):
         headers = {"Last-Event-ID": events[0]["id"]}
         with client.stream("GET", "/v1/events", headers=headers) as response:
             assert read(response, 2) == events[1:]
+        plan = client.post("/v1/plans", json=plan_body()).json()["id"]
+        headers = {"Last-Event-ID": "0"}
+        with client.stream("GET", "/v1/events?kind=plan", headers=headers) as response:
+            (event,) = read(response, 1)
+            assert (event["event"], event["data"]["id"]) == ("plan", plan)
         query = {"resource_id": second, "kind": "simulation"}
         headers = {"Last-Event-ID": "0"}
         with client.stream("GET", "/v1/events", params=query, headers=headers) as response:

@@ -41,6 +41,30 @@ def test_all_revisions_go_down_and_up_again(connection):
     assert our_tables(connection) == set(Base.metadata.tables)
 
 
+def test_going_back_before_plans_keeps_simulations_and_loses_runs_of_plans(connection):
+    job = "status, queue, version, created_at"
+    answer = "request, versions, content_hash, mode, device"
+    values = "'{}', '{}', 'x', 'train', 'cpu', 'succeeded', 'q', 1, '2026-01-01'"
+    run = f"INSERT INTO run (id, {{}}, labels, device, predicted, {job}) VALUES"
+    rest = "'{}', 'cpu', '{}', 'succeeded', 'q', 1, '2026-01-01'"
+    for statement in (
+        f"INSERT INTO simulation (id, {answer}, {job}) VALUES ('sim_1', {values})",
+        f"INSERT INTO plan (id, {answer}, {job}) VALUES ('plan_1', {values})",
+        f"{run.format('simulation_id')} ('run_1', 'sim_1', {rest})",
+        f"{run.format('plan_id')} ('run_2', 'plan_1', {rest})",
+        "INSERT INTO job_attempt (job_id, number, worker_id, started_at) VALUES"
+        " ('run_1', 1, 'w', '2026-01-01'), ('run_2', 1, 'w', '2026-01-01')",
+    ):
+        connection.execute(sqlalchemy.text(statement))
+    alembic.command.downgrade(alembic_config(connection), "0001")
+    assert connection.execute(sqlalchemy.text("SELECT id FROM run")).all() == [("run_1",)]
+    kept = connection.execute(sqlalchemy.text("SELECT job_id FROM job_attempt")).all()
+    assert kept == [("run_1",)]
+    alembic.command.upgrade(alembic_config(connection), "head")
+    kept = connection.execute(sqlalchemy.text("SELECT simulation_id, plan_id FROM run")).all()
+    assert kept == [("sim_1", None)]
+
+
 def test_the_tables_are_those_of_the_models(connection):
     ours = set(Base.metadata.tables)
     context = MigrationContext.configure(

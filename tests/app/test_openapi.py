@@ -66,7 +66,14 @@ def test_operations_have_stable_names_and_problems():
     }
     names = [operation["operationId"] for operation in operations.values()]
     assert len(names) == len(set(names))
-    assert {"createSimulation", "listRuns", "getRunTimeline", "createDevice"} <= set(names)
+    assert {
+        "createSimulation",
+        "createPlan",
+        "exportPlan",
+        "listRuns",
+        "getRunTimeline",
+        "createDevice",
+    } <= set(names)
     for (path, _), operation in operations.items():
         if path.startswith("/v1/"):
             assert "application/problem+json" in operation["responses"]["4XX"]["content"], path
@@ -75,6 +82,6 @@ def test_operations_have_stable_names_and_problems():
 
 def test_request_bodies_have_examples_that_are_valid():
     schemas = document()["components"]["schemas"]
-    for name in ("SimulationRequest", "RunCreate"):
+    for name in ("SimulationRequest", "PlanRequest", "RunCreate"):
         assert schemas[name]["examples"]
     assert "Problem" in schemas

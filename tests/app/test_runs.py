@@ -5,7 +5,11 @@ import asyncio
 import pytest
 
 from app.engine.attachment import attach, describe_worker, detach
-from tests.app.fakes import body
+from app.plans.planned import planned_simulation
+from planner.plan import Plan as FoundPlan
+from planner.plan import PlanRequest
+from tests.app import test_plans
+from tests.app.fakes import INFEASIBLE, PLAN, PREDICTION, STRATEGY, body, plan_body
 from tests.app.test_simulations import finish
 
 URL = "/v1/runs"
@@ -54,8 +58,11 @@ def test_a_simulation_with_runs_is_not_deleted(client, simulation_id):
     [
         ({}, "/simulation_id", "add"),
         ({"simulation_id": "sim_no"}, "/simulation_id", "POST /v1/simulations"),
-        ({"plan_id": "plan_x"}, "/plan_id", "simulation_id"),
+        ({"plan_id": "plan_x"}, "/plan_id", "POST /v1/plans"),
+        ({"plan_id": "sim_" + "0" * 28}, "/plan_id", "POST /v1/plans"),
         ({"simulation_id": None}, "/simulation_id", "add"),
+        ({"simulation_id": None, "plan_id": None}, "/simulation_id", "add"),
+        ({"simulation_id": "sim_x", "plan_id": "plan_x"}, "/plan_id", "leave out"),
         ({"simulation_id": "sim_x", "labels": {"Device": "cpu"}}, "/labels/Device", ""),
         ({"simulation_id": "sim_x", "label": {}}, "/label", "labels"),
     ],
@@ -107,3 +114,40 @@ class TestLabels:
         assert run["warnings"] != []
         (worker,) = client.get("/v1/workers").json()["items"]
         assert worker["state"] == "dead"
+
+
+class TestPlans:
+    async def test_a_feasible_one_is_run_beside_its_certified_prediction(self, client, database):
+        plan_id = test_plans.post(client)
+        await test_plans.finish(database, plan_id)
+        response = client.post(URL, json={"plan_id": plan_id})
+        assert response.status_code == 202
+        run = response.json()
+        assert (run["plan_id"], run["simulation_id"]) == (plan_id, None)
+        assert run["predicted"]["peak_bytes"] == PREDICTION["peak_bytes"]
+        assert run["baseline"] is run["gradients_match"] is run["slowdown"] is None
+        listed = client.get(URL, params={"plan_id": plan_id}).json()["items"]
+        assert [item["id"] for item in listed] == [run["id"]]
+
+    async def test_an_unfinished_or_infeasible_one_is_in_conflict(self, client, database):
+        plan_id = client.post("/v1/plans", json=plan_body(memory=100)).json()["id"]
+        response = client.post(URL, json={"plan_id": plan_id})
+        assert response.status_code == 409
+        assert "queued" in response.json()["detail"]
+        await test_plans.finish(database, plan_id, INFEASIBLE)
+        response = client.post(URL, json={"plan_id": plan_id})
+        assert response.status_code == 409
+        assert "fits" in response.json()["detail"]
+        assert client.get(URL).json()["items"] == []
+
+    def test_what_was_solved_for_is_what_is_run(self):
+        def planned(field, value):
+            solved = {**PLAN, "solved": {"field": field, "value": value}}
+            request = PlanRequest.model_validate(plan_body())
+            return planned_simulation(request, FoundPlan.model_validate(solved))
+
+        assert planned("batch_size", 7).workload.batch_size == 7
+        assert planned("sequence_length", 9).workload.sequence_length == 9
+        assert planned("device", "other").device == "other"
+        assert planned("device", "other").strategy.micro_batches == STRATEGY["micro_batches"]
+        assert planned("device", "other").model.config["model_type"] == "fake"

@@ -41,6 +41,32 @@ def test_a_simulation_that_failed_is_not_run():
     assert server_answering(handler).run_request({}, {}, print)["status"] == "failed"
 
 
+def test_a_plan_is_asked_for_early_so_that_its_progress_shows(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    progress = {"phase": "frontier", "frontier": []}
+    seen = []
+
+    def handler(request):
+        if request.method == "POST":
+            assert request.headers["Prefer"] == "wait=1"
+            return httpx2.Response(
+                202, json={"id": "plan_1", "status": "running", "progress": progress}
+            )
+        assert request.url.path == "/v1/plans/plan_1"
+        return httpx2.Response(200, json={"id": "plan_1", "status": "succeeded"})
+
+    assert server_answering(handler).plan({}, seen.append)["status"] == "succeeded"
+    assert [resource["progress"] for resource in seen] == [progress]
+
+
+def test_a_run_names_the_plan():
+    def handler(request):
+        assert json.loads(request.content) == {"plan_id": "plan_1", "labels": {"device": "cpu"}}
+        return httpx2.Response(201, json={"id": "run_1", "status": "succeeded"})
+
+    assert server_answering(handler).run_plan("plan_1", {"device": "cpu"}, print)["id"] == "run_1"
+
+
 @pytest.mark.parametrize(
     ("status", "exit_code"),
     [(404, ExitCode.USAGE), (422, ExitCode.USAGE), (500, ExitCode.FAILURE), (503, 1)],

@@ -1,4 +1,4 @@
-"""Commands that show what a service has: models, devices, workers, simulations, runs."""
+"""Commands that show what a service has: models, devices, workers, simulations, plans, runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli import render
+from app.cli import render, render_plan
 from app.cli.backend import DEFAULT_SERVER, JsonOption, ServerOption
 from app.cli.console import out, print_json
 from app.cli.outcome import require_succeeded
@@ -113,6 +113,38 @@ def simulations(
     _show(page, columns, "No simulations.", json)
 
 
+def plans(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    status: StatusOption = None,
+    limit: LimitOption = 20,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """Stored plans, newest first, or one of them in full."""
+    client = Server(server)
+    if identifier is not None:
+        plan = client.get(f"/v1/plans/{identifier}")
+        if json:
+            print_json(plan)
+            return
+        require_succeeded(plan)
+        out.print(render_plan.plan(plan))
+        return
+    columns = [
+        ("Plan", "id"),
+        ("Status", "status"),
+        ("Model", "request.model.config.model_type"),
+        ("Device", "request.device"),
+        ("Budget", "budget_bytes"),
+        ("Fits", "feasible"),
+        ("Peak", "prediction.peak_bytes"),
+        ("Baseline", "baseline.peak_bytes"),
+        ("Created", "created_at"),
+    ]
+    page = client.get("/v1/plans", status=status, limit=limit)
+    _show(page, columns, "No plans.", json)
+
+
 def runs(
     identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
     status: StatusOption = None,
@@ -134,6 +166,7 @@ def runs(
         ("Run", "id"),
         ("Status", "status"),
         ("Simulation", "simulation_id"),
+        ("Plan", "plan_id"),
         ("Predicted", "predicted.peak_bytes"),
         ("Measured", "measured.peak_bytes"),
         ("Worker", "worker.id"),

@@ -64,7 +64,8 @@ def worker(
         bool | None,
         typer.Option(
             "--simulate/--no-simulate",
-            help="Whether it takes simulations besides runs; default: only without a GPU.",
+            help="Whether it takes simulations and plans besides runs; default: where there is no "
+            "GPU.",
         ),
     ] = None,
 ) -> None:

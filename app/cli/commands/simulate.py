@@ -13,15 +13,17 @@ from app.cli.backend import (
     Backend,
     JsonOption,
     LocalOption,
+    PrintOption,
     ServerOption,
     open_backend,
 )
 from app.cli.console import err, out, print_json, progress
 from app.cli.errors import ExitCode, usage_error
 from app.cli.labels import parse_labels
+from app.cli.memory import parse_memory
 from app.cli.outcome import fits, needed_bytes, require_succeeded
 from app.cli.request_options import RequestOptions, takes_request
-from planner.quantities import format_bytes, parse_bytes
+from planner.quantities import format_bytes
 
 MemoryOption = Annotated[
     str | None,
@@ -29,10 +31,6 @@ MemoryOption = Annotated[
         help="Bytes it must fit in, such as 24GiB, for exit code 3; default: the device's memory.",
         metavar="BYTES",
     ),
-]
-PrintOption = Annotated[
-    bool,
-    typer.Option("--print-request", help="Print the request as JSON, ready to POST, and stop."),
 ]
 
 
@@ -61,7 +59,7 @@ def simulate(
     if print_request:
         print_json(body)
         return
-    limit = _parse_memory(memory)
+    limit = None if memory is None else parse_memory(memory)
     with closing(open_backend(server, local)) as backend:
         with progress("Simulating") as on_progress:
             simulation = backend.simulate(body, on_progress)
@@ -83,6 +81,12 @@ def run(
         str | None,
         typer.Option(help="Run this stored simulation instead of a new one.", metavar="ID"),
     ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            help="Run this stored plan, and the step without its strategy beside it.", metavar="ID"
+        ),
+    ] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,18 +105,21 @@ def run(
     headroom run --model-type gpt2 -b 2 -s 128
     headroom run examples/gpt2-train.json --local
     headroom run --simulation sim_... --label device=cuda
+    headroom run --plan plan_...
     ```
 
     Ends with 3 when the run is out of memory; otherwise as `headroom simulate`.
     """
     wanted = parse_labels(labels or [])
     with closing(open_backend(server, local)) as backend, progress("Running") as on_progress:
-        if simulation is None:
-            result = backend.run_request(request.body(), wanted, on_progress)
-        elif local:
-            raise usage_error("--simulation names what a service stored; leave out --local")
-        else:
+        if simulation is not None and plan is not None:
+            raise usage_error("give --simulation or --plan, not both")
+        if plan is not None:
+            result = backend.run_plan(plan, wanted, on_progress)
+        elif simulation is not None:
             result = backend.run(simulation, wanted, on_progress)
+        else:
+            result = backend.run_request(request.body(), wanted, on_progress)
     require_succeeded(result)
     if json:
         print_json(result)
@@ -137,11 +144,3 @@ def _print_simulation(simulation: dict[str, Any], limit: int | None) -> None:
 def _device_memory(backend: Backend, simulation: dict[str, Any]) -> int | None:
     profile = backend.device(simulation["request"]["device"])
     return profile.get("memory_bytes") if profile else None
-
-
-def _parse_memory(text: str | None) -> int | None:
-    try:
-        count = parse_bytes(text if text is None or not text.isdigit() else int(text))
-    except ValueError as error:
-        raise usage_error(f"--memory {text}: {error}") from None
-    return count if isinstance(count, int) else None

@@ -14,7 +14,7 @@ from app.engine.client import EngineClient
 from app.engine.queues import SIMULATIONS, run_queue
 from app.models import JobAttempt, Simulation
 from tests.app.conftest import wait_for
-from tests.app.fakes import body
+from tests.app.fakes import PROGRESS, body, plan_body
 
 URL = "/v1/simulations"
 
@@ -82,6 +82,19 @@ async def test_jobs_are_done_by_a_worker_with_the_labels(client, database, start
     assert [phase["relative_error"] for phase in run["phases"]] == [0, pytest.approx(-0.2)]
     assert run["environment"] == {"threads": 2}
 
+    plan_id = client.post("/v1/plans", json=plan_body()).json()["id"]
+    plan = wait_for(client, f"/v1/plans/{plan_id}", "succeeded")
+    assert plan["prediction"]["peak_bytes"] == 1000
+    run = client.post("/v1/runs", json={"plan_id": plan_id}).json()
+    run = wait_for(client, f"/v1/runs/{run['id']}", "succeeded")
+    assert run["environment"]["strategy"]["micro_batches"] == plan["strategy"]["micro_batches"]
+    assert run["baseline"]["measured"]["peak_bytes"] == 2100
+    assert run["gradients_match"]["match"]
+    assert run["slowdown"] == 1.25
+    assert run["relative_error"] == pytest.approx(-0.2)
+    infeasible = client.post("/v1/plans", json=plan_body(memory=1)).json()["id"]
+    assert not wait_for(client, f"/v1/plans/{infeasible}", "succeeded")["feasible"]
+
     failed = wait_for(client, f"{URL}/{post(client, 'fail')}", "failed")
     assert failed["problem"]["type"] == "step-failed"
     raised = wait_for(client, f"{URL}/{post(client, 'raise')}", "failed")
@@ -123,6 +136,20 @@ async def test_cancelling_a_running_job_stops_it_within_seconds(
     assert await attempts(database, location.rpartition("/")[2]) == ["cancelled"]
     # The worker is free again.
     wait_for(client, f"{URL}/{post(client)}", "succeeded")
+
+
+@on_sqlite
+async def test_a_long_plan_shows_its_progress_and_holds_up_no_simulation(client, start_worker):
+    start_worker()
+    long = client.post("/v1/plans", json=plan_body("sleep")).json()["id"]
+    deadline = time.monotonic() + 20
+    while client.get(f"/v1/plans/{long}").json()["progress"] != PROGRESS:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    wait_for(client, f"{URL}/{post(client)}", "succeeded")
+    assert client.delete(f"/v1/plans/{long}").json()["status"] == "cancelled"
+    after = client.post("/v1/plans", json=plan_body()).json()["id"]
+    wait_for(client, f"/v1/plans/{after}", "succeeded")
 
 
 @on_sqlite

@@ -1,0 +1,93 @@
+"""How jobs are answered over HTTP: what the endpoints of all kinds of jobs have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fastapi import Response
+
+from app.context import Context
+from app.jobs import repository
+from app.jobs import service as jobs
+from app.jobs.schemas import JobQuery, JobResource, is_unchanged, problems, set_headers
+from app.jobs.service import Table
+from app.jobs.waiting import wait_as_preferred
+from app.workers.service import waiting_warnings
+
+Resource = TypeVar("Resource", bound=JobResource)
+
+
+@dataclass(frozen=True)
+class Answers(Generic[Table, Resource]):
+    """Answers with rows of a table as resources of a kind, which live under a path."""
+
+    table: type[Table]
+    resource: type[Resource]
+    path: str
+
+    async def submitted(
+        self, context: Context, response: Response, row: Table, created: bool, prefer: str | None
+    ) -> Resource:
+        """To a POST: the job as it is when it has ended, or the client's wait is over."""
+        row = await wait_as_preferred(context, row, prefer)
+        set_headers(response, row, f"{self.path}/{row.id}", created)
+        return await self._one(context, row)
+
+    async def page(self, context: Context, query: JobQuery) -> tuple[list[Resource], str | None]:
+        """To a GET of the list: one page, and the cursor of the next."""
+        async with context.database.read() as session:
+            rows, cursor = await repository.find_page(session, self.table, query)
+        return [self.resource.model_validate(row) for row in rows], cursor
+
+    async def read(
+        self, context: Context, response: Response, job_id: str, if_none_match: str | None
+    ) -> Resource | Response:
+        """To a GET of one."""
+        row = await jobs.read(context, self.table, job_id)
+        if is_unchanged(row, if_none_match):
+            return Response(status_code=304)
+        set_headers(response, row, "")
+        return await self._one(context, row)
+
+    async def deleted(self, context: Context, job_id: str) -> Resource | Response:
+        """To a DELETE: the job where it was unfinished and is cancelled now."""
+        cancelled = await jobs.cancel_or_delete(context, self.table, job_id)
+        if cancelled is None:
+            return Response(status_code=204)
+        return await self._one(context, cancelled)
+
+    async def _one(self, context: Context, row: Table) -> Resource:
+        resource = self.resource.model_validate(row)
+        resource.warnings = await waiting_warnings(context, row)
+        return resource
+
+    def create_responses(self, again: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
+        """OpenAPI: what a POST can answer besides 201; `again` is what a 200 means."""
+        return {
+            200: {"model": self.resource, "description": again},
+            202: {"model": self.resource, "description": "Not done yet; see Location"},
+            **problems(*statuses),
+        }
+
+    def delete_responses(self, *statuses: int) -> dict[int | str, dict[str, Any]]:
+        """OpenAPI: what a DELETE can answer."""
+        return {
+            200: {"model": self.resource, "description": "It was unfinished and is cancelled"},
+            204: {"description": "It was finished and is deleted"},
+            **problems(*statuses),
+        }
+
+
+READ_RESPONSES: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Not changed since the ETag given"},
+    **problems(404),
+}
+GRAPH_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}}},
+    **problems(404, 409),
+}
+EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {}, "application/graphml+xml": {}}},
+    **problems(404, 409),
+}

@@ -1,0 +1,1 @@
+"""Plans: the cheapest strategy that fits a budget."""
