@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from app.database import Database
 from app.engine.client import EngineClient
 from app.settings import Settings
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.request import SimulationRequest
 
 

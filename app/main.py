@@ -34,7 +34,7 @@ from app.workers import endpoints as workers
 from planner.check import check as planner_check
 from planner.check import check_plan as planner_check_plan
 from planner.devices import DeviceProfile
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.request import SimulationRequest
 
 _log = logging.getLogger(__name__)

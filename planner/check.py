@@ -10,7 +10,7 @@ from planner.errors import FieldProblem, InvalidRequest
 from planner.models.config import make_config
 from planner.models.fields import class_of
 from planner.models.tasks import class_names, tasks_of
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.presets import resolve
 from planner.request import SimulationRequest, TransformersModel, Workload
 

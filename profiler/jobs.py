@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from planner.check import check, check_plan
 from planner.devices import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.request import SimulationRequest
 from planner.simulation import simulate as replay
 from planner.trace import trace

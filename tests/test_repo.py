@@ -18,7 +18,7 @@ from packaging.version import Version
 from app.cli.commands.demo import REQUEST as DEMO_REQUEST
 from app.settings import Settings
 from planner.check import check, check_plan
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.quantities import format_bytes
 from planner.request import SimulationRequest
 

@@ -16,7 +16,7 @@ from app.kit.schema import known_fields
 from planner.check import check, check_plan
 from planner.devices import BUILTIN
 from planner.errors import FieldProblem, InvalidRequest
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.request import SimulationRequest
 from profiler.executor import Executor
 from profiler.limits import Limits

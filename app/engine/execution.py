@@ -21,8 +21,8 @@ from app.models.attempt import AttemptOutcome
 from app.plans.planned import planned_simulation
 from app.settings import Settings
 from planner.errors import HeadroomError
-from planner.plan import Plan as FoundPlan
-from planner.plan import PlanRequest
+from planner.plans import Plan as FoundPlan
+from planner.plans import PlanRequest
 from profiler.limits import Limits
 from profiler.outcome import Outcome
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.jobs import comparison
 from app.jobs.lifecycle import Job
 from app.models import JobStatus, Plan, Run, Simulation
-from planner.plan import Plan as FoundPlan
+from planner.plans import Plan as FoundPlan
 from planner.prediction import Prediction
 from profiler.outcome import Outcome
 

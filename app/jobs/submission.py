@@ -16,7 +16,7 @@ from app.jobs.repository import Answer
 from app.kit.ids import new_id
 from app.models import JobStatus
 from planner.errors import InvalidRequest
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 from planner.request import SimulationRequest, content_hash
 from planner.versions import versions
 

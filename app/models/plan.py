@@ -19,7 +19,7 @@ class Plan(AnswerColumns, JobColumns, Base):
     prefix: ClassVar[str] = "plan"
 
     plan: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    """A `planner.plan.Plan`; NULL until it is found. One that nothing fits is found too."""
+    """A `planner.plans.Plan`; NULL until it is found. One that nothing fits is found too."""
     feasible: Mapped[bool | None] = mapped_column()
     budget_bytes: Mapped[int | None] = mapped_column(BigInteger)
     peak_bytes: Mapped[int | None] = mapped_column(BigInteger)

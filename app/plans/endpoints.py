@@ -16,7 +16,7 @@ from app.kit.json_body import StrictJsonRoute
 from app.models import Plan
 from app.plans import service
 from app.plans.schemas import PlanPage, PlanQuery, PlanResource
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 
 router = APIRouter(prefix="/v1/plans", tags=["plans"], route_class=StrictJsonRoute)
 _answers = Answers(Plan, PlanResource, router.prefix)

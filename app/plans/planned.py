@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.plan import Plan, PlanRequest
+from planner.plans import Plan, PlanRequest
 from planner.request import SimulationRequest
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 from app.jobs.schemas import JobQuery, JobResource
 from app.kit.pages import Text
 from app.models import Plan
-from planner.plan import (
+from planner.plans import (
     FrontierPoint,
     Infeasible,
     Overhead,

@@ -6,7 +6,7 @@ from app.context import Context
 from app.engine.queues import PLANS
 from app.jobs import submission
 from app.models import Plan
-from planner.plan import PlanRequest
+from planner.plans import PlanRequest
 
 
 async def submit(context: Context, request: PlanRequest, key: str | None) -> tuple[Plan, bool]:

@@ -14,8 +14,8 @@ from app.models import JobStatus, Plan, Simulation
 from app.plans.planned import planned_simulation
 from app.runs.schemas import RunCreate
 from planner.errors import InvalidRequest
-from planner.plan import Plan as FoundPlan
-from planner.plan import PlanRequest
+from planner.plans import Plan as FoundPlan
+from planner.plans import PlanRequest
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pytest
 
 from app.engine.attachment import attach, describe_worker, detach
 from app.plans.planned import planned_simulation
-from planner.plan import Plan as FoundPlan
-from planner.plan import PlanRequest
+from planner.plans import Plan as FoundPlan
+from planner.plans import PlanRequest
 from tests.app import test_plans
 from tests.app.fakes import INFEASIBLE, PLAN, PREDICTION, STRATEGY, body, plan_body
 from tests.app.test_simulations import finish

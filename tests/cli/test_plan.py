@@ -13,7 +13,7 @@ from app.cli import render, render_plan
 from app.cli.application import application
 from app.cli.errors import CliError, ExitCode
 from app.cli.frontier import announced
-from planner.plan import Plan, PlanRequest
+from planner.plans import Plan, PlanRequest
 from tests.app.fakes import AGAINST_BASELINE, INFEASIBLE, MEASURED, PLAN, PROGRESS
 
 FOUND = {"id": "plan_1", "status": "succeeded", **Plan.model_validate(PLAN).model_dump()}

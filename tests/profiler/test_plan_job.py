@@ -9,7 +9,7 @@ import pytest
 
 from planner.devices import BUILTIN
 from planner.errors import InvalidRequest
-from planner.plan import Plan
+from planner.plans import Plan
 from profiler import jobs
 from profiler.executor import JOBS
 from tests.app.fakes import PLAN, PROGRESS

@@ -24,7 +24,7 @@ from app.cli.frontier import announced
 from app.cli.memory import parse_memory
 from app.cli.outcome import require_succeeded
 from app.cli.request_options import RequestOptions, takes_request
-from planner.plan import SolverName
+from planner.plans import SolverName
 
 _HOW = "What a plan may do"
 
