@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import FieldProblem, InvalidRequest
+from planner.levers import effective
 from planner.models.config import make_config
 from planner.models.fields import class_of
 from planner.models.tasks import class_names, tasks_of
@@ -41,6 +42,7 @@ def check(request: SimulationRequest) -> SimulationRequest:
     problems += _task_problems(model)
     problems += _optimizer_problems(request.workload)
     problems += _pattern_problems(model)
+    problems += _strategy_problems(request)
     if not any(problem.pointer in _STRUCTURAL for problem in problems):
         problems += _class_problems(request, model)
     if config is not None:
@@ -101,6 +103,22 @@ def _optimizer_problems(workload: Workload) -> list[FieldProblem]:
     from planner.models.optimizer_check import optimizer_problems
 
     return optimizer_problems(workload.optimizer)
+
+
+def _strategy_problems(request: SimulationRequest) -> Found:
+    if request.workload.mode != "train" and not request.strategy.is_plain:
+        own = request.strategy.model_copy(update={"checkpointing": "none", "attention": None})
+        if not own.is_plain:
+            yield FieldProblem(
+                "/strategy",
+                f"has a meaning only in training, not in {request.workload.mode}",
+                "leave it out",
+            )
+            return
+    try:
+        effective(request)
+    except InvalidRequest as error:
+        yield from error.errors
 
 
 def _pattern_problems(model: TransformersModel) -> Found:

@@ -10,7 +10,7 @@ from typing import Any
 from planner.apply.statistics import tracking_norms
 from planner.cost import step_seconds
 from planner.devices import DeviceProfile
-from planner.errors import HeadroomError
+from planner.errors import HeadroomError, InvalidRequest
 from planner.planning.pool import Pool
 from planner.planning.search import Certified, Search
 from planner.planning.subject import Baseline, Subject
@@ -22,7 +22,7 @@ from planner.planning.variants import (
     lever_variants,
 )
 from planner.planning.workshop import Factory, Workshop
-from planner.plans import FrontierPoint, Infeasible, Overhead, Plan, SolverReport
+from planner.plans import DEFAULT_ALLOW, FrontierPoint, Infeasible, Overhead, Plan, SolverReport
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
 from planner.simulation import simulate, step_flops
@@ -90,6 +90,7 @@ class _Planning:
         self._say("baseline")
         started = time.perf_counter()
         subject = self._pool.workshop.subject(Strategy())
+        self._check_budget(subject)
         baseline = subject.baseline()
         self._pool.workshop.traces += 1
         self._search.simulate_seconds += time.perf_counter() - started
@@ -108,6 +109,17 @@ class _Planning:
             self._search.spread(self._wishes.points, self._show)
             chosen = self._search.fit(self._wishes.budget_bytes)
         return self._answer(chosen, smallest or self._plain)
+
+    def _check_budget(self, subject: Subject) -> None:
+        """No strategy changes the parameters, so less than they take is a slip."""
+        held = sum(parameter.nbytes for parameter in subject.job.model.parameters())
+        if self._wishes.budget_bytes < held and "precision" not in self._wishes.allowed:
+            raise InvalidRequest.at(
+                "/budget/memory",
+                f"{self._wishes.budget_bytes} bytes are less than the parameters alone: "
+                f"{held} bytes ({format_bytes(held)})",
+                "give the memory of the whole device, or leave it out",
+            )
 
     def _certified_plain(self, tape: Tape) -> Certified:
         plain = Certified(
@@ -278,7 +290,7 @@ class _Planning:
             )
         if "precision" not in wishes.allowed:
             remedies.append("allow precision: 16 bits instead of 32 halve most of it")
-        unused = sorted(_LEVERS - wishes.allowed)
+        unused = sorted(set(DEFAULT_ALLOW) - wishes.allowed - {"offload"})
         if unused:
             remedies.append(f"allow {', '.join(unused)}")
         moving = at_peak.activations + at_peak.temporaries + at_peak.inputs
@@ -295,7 +307,6 @@ class _Planning:
         return remedies
 
 
-_LEVERS = frozenset({"checkpointing", "selective", "segments", "chunked_loss", "micro_batching"})
 _size = format_bytes
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 
 from planner.devices import DeviceProfile
+from planner.errors import InvalidRequest
 from planner.planning.make import OnProgress, Wishes, find_plan
 from planner.plans import Plan, PlanRequest
 from planner.request import TransformersModel
@@ -35,6 +36,13 @@ def make_plan(
         InvalidRequest: the request contradicts itself, or a pattern matches nothing.
         HeadroomError: the model cannot be built or its plain step fails.
     """
+
+    if request.allow is not None and "offload" in request.allow and device.kind == "cpu":
+        raise InvalidRequest.at(
+            f"/allow/{request.allow.index('offload')}",
+            "a CPU's memory is the host's own, so nothing can be offloaded to it",
+            "leave it out",
+        )
 
     def factory(shape: Strategy) -> Job:
         return prepare(request.simulation(shape))
