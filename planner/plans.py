@@ -124,7 +124,8 @@ class Overhead(BaseModel):
         description="FLOPs of a step over those of the baseline: 1.04 is 4 % more"
     )
     step_seconds_ratio: float = Field(
-        description="step time over the baseline's, both by the device profile's roofline"
+        description="step time over the baseline's, both by the device profile's roofline; a lever "
+        "that would quicken the step by itself counts as neither gain nor loss"
     )
 
 

@@ -122,13 +122,9 @@ class _Planning:
             )
 
     def _certified_plain(self, tape: Tape) -> Certified:
-        plain = Certified(
-            Strategy(),
-            tape,
-            int(tape.live_bytes.max()),
-            step_seconds(tape, self._device),
-            step_flops(tape),
-        )
+        seconds = step_seconds(tape, self._device)
+        peak = int(tape.live_bytes.max())
+        plain = Certified(Strategy(), tape, peak, seconds, seconds, step_flops(tape))
         self._search.add(plain)
         return plain
 
@@ -171,8 +167,8 @@ class _Planning:
         return shape
 
     def _add(self, variant: Variant) -> None:
-        """A lever is no reason to change a step that would be quicker by it alone."""
-        variant.seconds = max(variant.seconds, self._plain.step_seconds)
+        variant.credit_seconds = max(0.0, self._plain.step_seconds - variant.seconds)
+        variant.seconds += variant.credit_seconds
         self._search.variants.append(variant)
 
     def _split_further(self, subject: Subject, chosen: Certified | None) -> Certified | None:
@@ -181,9 +177,8 @@ class _Planning:
             return chosen
         parts = 2
         for _ in range(MAX_SPLITS):
-            dear = chosen is None or chosen.step_seconds > self._plain.step_seconds * (
-                1 + WORTH_SPLITTING
-            )
+            limit = self._plain.step_seconds * (1 + WORTH_SPLITTING)
+            dear = chosen is None or chosen.cost_seconds > limit
             if not dear or self._wishes.batch_size % parts:
                 break
             self._say(f"{parts} micro-batches")
@@ -221,7 +216,7 @@ class _Planning:
         plain = self._plain
         return Overhead(
             recompute_flops_ratio=_ratio(certified.step_flops, plain.step_flops),
-            step_seconds_ratio=_ratio(certified.step_seconds, plain.step_seconds),
+            step_seconds_ratio=_ratio(certified.cost_seconds, plain.cost_seconds),
         )
 
     def _answer(self, chosen: Certified | None, smallest: Certified) -> tuple[Plan, Tape]:

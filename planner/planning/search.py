@@ -46,12 +46,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Certified:
-    """A strategy with the tape of the step that it makes."""
+    """A strategy with the tape of the step that it makes.
+
+    Attributes:
+        cost_seconds: time of the step, without credit for levers that quicken it by themselves:
+            those are no reason to change a step that fits as it is.
+    """
 
     strategy: Strategy
     tape: Tape
     peak_bytes: int
     step_seconds: float
+    cost_seconds: float
     step_flops: int
     candidate: Candidate | None = None
 
@@ -137,11 +143,13 @@ class Search:
 
     def certified(self, candidate: Candidate, tape: Tape) -> Certified:
         """What a tape says of its candidate; the solver's model learns from it."""
+        seconds = step_seconds(tape, self.device)
         found = Certified(
             candidate.strategy,
             tape,
             int(tape.live_bytes.max()),
-            step_seconds(tape, self.device),
+            seconds,
+            seconds + self.variants[candidate.variant].credit_seconds,
             step_flops(tape),
             candidate,
         )
@@ -176,7 +184,7 @@ class Search:
             for each in self.known.values()
             if isinstance(each, Certified) and each.peak_bytes <= budget_bytes
         ]
-        return min(fitting, key=lambda each: (each.step_seconds, each.peak_bytes), default=None)
+        return min(fitting, key=lambda each: (each.cost_seconds, each.peak_bytes), default=None)
 
     def smallest(self) -> Certified | None:
         """The least certified peak that the search finds."""
@@ -191,12 +199,15 @@ class Search:
             elif already or outcome.peak_bytes <= candidate.solution.peak_bytes:
                 break
         known = [each for each in self.known.values() if isinstance(each, Certified)]
-        return min(known, key=lambda each: (each.peak_bytes, each.step_seconds), default=None)
+        return min(known, key=lambda each: (each.peak_bytes, each.cost_seconds), default=None)
 
     def frontier(self) -> list[Certified]:
-        """The certified strategies that none beats in both peak and time, largest peak first."""
+        """The certified strategies that none beats in time at a lower peak, largest peak first.
+
+        Those that cost nothing stand beside the plain step, so it begins with nothing applied.
+        """
         known = [each for each in self.known.values() if isinstance(each, Certified)]
-        ranked = sorted(known, key=lambda each: (each.step_seconds, each.peak_bytes))
+        ranked = sorted(known, key=lambda each: (each.cost_seconds, -each.peak_bytes))
         frontier: list[Certified] = []
         for each in ranked:
             if not frontier or each.peak_bytes < frontier[-1].peak_bytes:
@@ -218,6 +229,8 @@ class Search:
             found = [self.propose(budget) for budget in budgets]
             self.certify(candidate for candidate in found if candidate is not None)
             tell()
+            if len(self.frontier()) == len(frontier):
+                return
 
 
 def _budgets(frontier: list[Certified], count: int) -> list[int]:
@@ -225,7 +238,7 @@ def _budgets(frontier: list[Certified], count: int) -> list[int]:
     if len(frontier) < 2:
         return []
     peaks = np.array([each.peak_bytes for each in frontier], dtype=np.float64)
-    times = np.log([max(each.step_seconds, 1e-12) for each in frontier])
+    times = np.log([max(each.cost_seconds, 1e-12) for each in frontier])
     widths = -np.diff(peaks) / np.ptp(peaks) + np.diff(times) / max(np.ptp(times), 1e-12)
     parts = np.ones(len(widths), dtype=np.int64)
     for _ in range(count):

@@ -29,12 +29,14 @@ class Variant:
 
     Attributes:
         levers: the strategy without units.
-        seconds: time of a step with only the levers applied.
+        seconds: time of a step with only the levers applied, never less than the plain step's.
+        credit_seconds: by how much it would be less.
     """
 
     levers: Strategy
     composition: Composition
     seconds: float
+    credit_seconds: float = 0.0
 
 
 @dataclass
