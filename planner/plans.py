@@ -176,7 +176,8 @@ class Solved(BaseModel):
     field: Literal["batch_size", "sequence_length", "device"]
     value: int | str = Field(description="the largest value (smallest device) certified to fit")
     too_large: int | str | None = Field(
-        None, description="the smallest value tried that does not fit"
+        None,
+        description="the smallest value tried that does not fit, or the largest such device",
     )
 
 

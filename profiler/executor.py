@@ -118,11 +118,16 @@ class Executor:
         request: dict[str, Any],
         device: dict[str, Any],
         *,
+        devices: Sequence[dict[str, Any]] = (),
         limits: Limits | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcome:
-        """Find a strategy; the result is `{"plan", "versions"}`, the artifact `tape`."""
-        payload = {"request": request, "device": device}
+        """Find a strategy; the result is `{"plan", "versions"}`, the artifact `tape`.
+
+        Args:
+            devices: profiles to choose among, where the request asks for the device.
+        """
+        payload = {"request": request, "device": device, "devices": list(devices)}
         return await self.execute("plan", payload, limits=limits, on_progress=on_progress)
 
     async def run(

@@ -32,10 +32,11 @@ def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
 def plan(payload: dict[str, Any], channel: Channel) -> JobResult:
     """Find a strategy for a budget: `{"plan", "versions"}` and the certified step's `tape`."""
     # Solvers are imported by the one child in many that needs them.
-    from planner.planning import make_plan  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from planner.planning import make_plan
 
     request, device = _validated_plan(payload)
-    found, tape = make_plan(request, device, channel.progress)
+    devices = [_parsed(DeviceProfile, each) for each in payload.get("devices", [])]
+    found, tape = make_plan(request, device, channel.progress, devices=devices)
     result = {"plan": found.model_dump(mode="json"), "versions": versions()}
     return JobResult(result, {"tape": tape.to_bytes()})
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
-from app.devices.repository import device_profile
+from app.devices.repository import device_profile, posted_devices
 from app.engine.progress import ProgressWriter
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
@@ -20,6 +20,7 @@ from app.models import Plan, Run, Simulation, Worker
 from app.models.attempt import AttemptOutcome
 from app.plans.planned import planned_simulation
 from app.settings import Settings
+from planner.devices import BUILTIN
 from planner.errors import HeadroomError
 from planner.plans import Plan as FoundPlan
 from planner.plans import PlanRequest
@@ -48,6 +49,7 @@ class ExecutorLike(Protocol):
         request: dict[str, Any],
         device: dict[str, Any],
         *,
+        devices: list[dict[str, Any]],
         limits: Limits,
         on_progress: Callable[[dict[str, Any]], None],
     ) -> Outcome:
@@ -60,6 +62,7 @@ class ExecutorLike(Protocol):
         device: dict[str, Any],
         *,
         baseline: bool,
+        baseline_bytes: int | None,
         limits: Limits,
         on_progress: Callable[[dict[str, Any]], None],
     ) -> Outcome:
@@ -115,6 +118,8 @@ class JobExecution:
         async with self._database.read() as session:
             request = await _request_of(session, job)
             device = await device_profile(session, job.device)
+            unplanned = await _unplanned_peak(session, job)
+            devices = await _all_devices(session) if isinstance(job, Plan) else []
         if device is None:
             raise HeadroomError(f"the device profile {job.device!r} is gone")
         profile, limits = device.model_dump(mode="json"), self._limits(job)
@@ -123,11 +128,17 @@ class JobExecution:
                 request,
                 profile,
                 baseline=job.plan_id is not None,
+                baseline_bytes=unplanned,
                 limits=limits,
                 on_progress=on_progress,
             )
-        do = self._executor.plan if isinstance(job, Plan) else self._executor.simulate
-        return await do(request, profile, limits=limits, on_progress=on_progress)
+        if isinstance(job, Plan):
+            return await self._executor.plan(
+                request, profile, devices=devices, limits=limits, on_progress=on_progress
+            )
+        return await self._executor.simulate(
+            request, profile, limits=limits, on_progress=on_progress
+        )
 
     def _limits(self, job: Job) -> Limits:
         settings = self._settings
@@ -166,6 +177,19 @@ async def _request_of(session: AsyncSession, job: Job) -> dict[str, Any]:
     request = PlanRequest.model_validate(plan.request)
     planned = planned_simulation(request, FoundPlan.model_validate(plan.plan))
     return planned.model_dump(mode="json")
+
+
+async def _unplanned_peak(session: AsyncSession, job: Job) -> int | None:
+    """Of the run of a plan: what its step was predicted to take without the plan."""
+    if not isinstance(job, Run) or job.plan_id is None:
+        return None
+    plan = await session.get_one(Plan, job.plan_id)
+    return FoundPlan.model_validate(plan.plan).baseline.peak_bytes
+
+
+async def _all_devices(session: AsyncSession) -> list[dict[str, Any]]:
+    posted = [row.profile for row in await posted_devices(session)]
+    return [profile.model_dump(mode="json") for profile in BUILTIN.values()] + posted
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import psutil
 
-from planner.devices import DeviceProfile
+from planner.devices import BUILTIN, DeviceProfile
 from planner.errors import InvalidRequest
 from planner.planning.make import OnProgress, Wishes, find_plan
+from planner.planning.solve_for import solve_device, solve_size
 from planner.plans import Plan, PlanRequest
 from planner.request import TransformersModel
 from planner.step import Job, prepare
@@ -21,6 +22,7 @@ def make_plan(
     device: DeviceProfile,
     progress: OnProgress = lambda message: None,
     *,
+    devices: list[DeviceProfile] | None = None,
     helpers: int | None = None,
 ) -> tuple[Plan, Tape]:
     """The cheapest certified strategy for a request, and the tape of its step.
@@ -30,6 +32,7 @@ def make_plan(
     Args:
         request: with its preset resolved (`planner.check.check_plan`).
         progress: told `{"phase": ..., "frontier": [...]}`, the frontier as it is certified.
+        devices: profiles to choose among where the device is asked for; by default those built in.
         helpers: processes that simulate beside this one; by default one for each further core.
 
     Raises:
@@ -37,6 +40,19 @@ def make_plan(
         HeadroomError: the model cannot be built or its plain step fails.
     """
 
+    def make(asked: PlanRequest, on: DeviceProfile, tell: OnProgress) -> tuple[Plan, Tape]:
+        return _make_one(asked, on, tell, helpers)
+
+    if request.solve_for == "device":
+        return solve_device(make, request, devices or list(BUILTIN.values()), progress)
+    if request.solve_for is not None:
+        return solve_size(make, request, device, progress)
+    return make(request, device, progress)
+
+
+def _make_one(
+    request: PlanRequest, device: DeviceProfile, progress: OnProgress, helpers: int | None
+) -> tuple[Plan, Tape]:
     if request.allow is not None and "offload" in request.allow and device.kind == "cpu":
         raise InvalidRequest.at(
             f"/allow/{request.allow.index('offload')}",

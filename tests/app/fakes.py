@@ -123,12 +123,14 @@ class FakeExecutor:
         on_progress({"phase": "fake"})
         return await self._do(request, "behaviour", {"prediction": PREDICTION})
 
-    async def plan(self, request, device, *, limits, on_progress) -> Outcome:
+    async def plan(self, request, device, *, devices, limits, on_progress) -> Outcome:
         on_progress(PROGRESS)
         found = PLAN if request["budget"]["memory"] >= 1000 else INFEASIBLE
         return await self._do(request, "behaviour", {"plan": found})
 
-    async def run(self, request, device, *, baseline, limits, on_progress) -> Outcome:
+    async def run(
+        self, request, device, *, baseline, baseline_bytes, limits, on_progress
+    ) -> Outcome:
         on_progress({"phase": "fake"})
         result = {"measured": MEASURED, "environment": {"threads": 2}}
         if baseline:
