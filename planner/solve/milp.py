@@ -23,6 +23,9 @@ from planner.solve.problem import Problem, Solution
 from planner.solve.reduce import Options, gap_levels, groups, relative_gap, solution, useful_options
 from planner.solve.rows import Rows, Variables
 
+GAP = 5e-4
+"""Relative gap at which HiGHS stops: the last parts of it take most of the time."""
+
 ENOUGH = 1e-3
 """A collapsed result within this of its bound is not improved by taking the units one by one."""
 
@@ -77,7 +80,7 @@ class _Search:
         for _ in range(4):
             program = _Program(self.problem, blocks, allowed, above=above)
             remaining = self.deadline - time.perf_counter()
-            counts, low = program.variables.solve(program.rows, remaining)
+            counts, low = program.variables.solve(program.rows, remaining, GAP)
             if allowed == self.budget_bytes:
                 bound = low
             if counts is None:
@@ -174,6 +177,15 @@ class _Program:
             need = {o: options[o].forward_bytes for o in block.options}
             self._points(block, begin, counts, used, block.forward, need)
 
+    def _most_saved(self, after: int) -> float:
+        """Bytes that the first units can have saved at most, by the point that comes next."""
+        level = float(gap_levels(self.problem)[after])
+        if after < len(self.problem.units):
+            unit = self.problem.units[after]
+            least = min(option.backward_bytes for option in unit.options)
+            level = max(level, float(unit.backward_level_bytes + least))
+        return self.budget - max(level, 0.0)
+
     def _points(
         self,
         block: Block,
@@ -185,8 +197,9 @@ class _Program:
     ) -> None:
         options = self.problem.units[block.first].options
         base = line.base + (line.over if self.above else 0.0)
-        # No prefix is more than the budget, so no unit starts higher than this.
-        highest = self.budget + max(base, base - line.slope * block.count)
+        # Where an option is not used, either a unit with another one starts there or the run ends.
+        end = base - line.slope * block.count + self._most_saved(block.first + block.count)
+        highest = max(self.budget - min(need.values()), end)
         before: list[tuple[int, float]] = [(begin, self.scale)]
         for option in block.options:
             net = options[option].saved_bytes - line.slope

@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 
 from planner.solve.rows import Rows, Variables
 
+GAP = 1e-4
+"""Relative gap at which HiGHS stops."""
+
 Matrix = tuple[tuple[bool, ...], ...]
 
 
@@ -62,7 +65,7 @@ def solve_graph(
     allowed, bound = budget_bytes, 0.0
     for _ in range(4):
         program = _Program(chain, allowed)
-        values, low = program.variables.solve(program.rows, deadline - time.perf_counter())
+        values, low = program.variables.solve(program.rows, deadline - time.perf_counter(), GAP)
         bound = low if allowed == budget_bytes else bound
         if values is None:
             return None

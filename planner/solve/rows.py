@@ -7,9 +7,6 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-GAP = 1e-4
-"""Relative gap at which HiGHS stops."""
-
 Terms = list[tuple[int, float]]
 
 
@@ -53,10 +50,12 @@ class Variables:
         self.integer.append(int(integer))
         return len(self.cost) - 1
 
-    def solve(self, rows: Rows, seconds_limit: float) -> tuple[NDArray[np.float64] | None, float]:
+    def solve(
+        self, rows: Rows, seconds_limit: float, gap: float
+    ) -> tuple[NDArray[np.float64] | None, float]:
         """Values for the least cost, None where there are none, and a lower bound on the cost.
 
-        HiGHS has one thread and a fixed seed: the same programme has the same answer unless the
+        HiGHS stops at the relative gap. It has one thread and a fixed seed: the same programme has the same answer unless the
         time limit ends the search. The bound of an infeasible programme is infinite.
         """
         cost = np.array(self.cost)
@@ -66,7 +65,7 @@ class Variables:
             integrality=self.integer,
             bounds=Bounds(self.lower, self.upper),
             constraints=rows.constraint(len(cost)),
-            options={"time_limit": max(0.01, seconds_limit), "mip_rel_gap": GAP},
+            options={"time_limit": max(0.01, seconds_limit), "mip_rel_gap": gap},
         )
         bound = result.get("mip_dual_bound")
         low = -np.inf if bound is None else float(bound) * unit
