@@ -23,10 +23,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._inductor.custom_graph_pass import CustomGraphPass
 from torch.utils import checkpoint as torch_checkpoint
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+    shape_wrapper,
+)
 
-from benchmarks.planner_models import Case, Inputs, make
+from benchmarks.planner_models import Attention, Case, Inputs, make
 from planner.allocations import record_allocations
 
 Loss = Callable[..., Tensor]
@@ -107,28 +114,57 @@ def measure(name: str, apply: Apply) -> Measurement:
 
 
 def _flops(loss: Loss, inputs: Inputs) -> int:
+    """By `FlopCounterMode`; of a compiled step by its graphs, see `_GraphFlops`."""
+    counted = getattr(loss, "flops", None)
+    if counted is not None:
+        return int(counted())
     with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
         loss(**inputs).backward()
     return int(counter.get_total_flops())
 
 
-def _attention_forward(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    from torch.utils.flop_counter import sdpa_flop_count
+class _GraphFlops(CustomGraphPass):
+    """Sums FLOPs of the graphs that inductor generates code for, by torch's own formulas.
 
+    Dynamo skips every frame under a dispatch mode ("non-infra torch dispatch mode present"), so
+    `FlopCounterMode` around a compiled step would count eager mode instead, whatever the budget.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def __call__(self, graph: torch.fx.Graph) -> None:
+        for node in graph.nodes:
+            packet = getattr(node.target, "_overloadpacket", None)
+            formula = _FORMULAS.get(packet)
+            if node.op == "call_function" and formula is not None:
+                args, options = torch.fx.map_arg((node.args, node.kwargs), _value)
+                self.total += int(formula(*args, **options, out_val=_value(node)))
+
+    def uuid(self) -> None:
+        return None
+
+
+def _value(node: torch.fx.Node) -> Any:
+    return node.meta["val"]
+
+
+def _attention_forward(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return int(sdpa_flop_count(query, key, value))
 
 
 def _attention_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    from torch.utils.flop_counter import sdpa_backward_flop_count
-
     return int(sdpa_backward_flop_count(grad, query, key, value))
 
 
-# FlopCounterMode knows no formula of the CPU's fused attention, so would count it as nothing.
+# torch knows no formula of the CPU's fused attention, so would count it as nothing.
 _UNCOUNTED = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_forward,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: shape_wrapper(_attention_forward),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: shape_wrapper(
+        _attention_backward
+    ),
 }
+_FORMULAS = {**flop_registry, **_UNCOUNTED}
 
 
 def _zero(model: nn.Module) -> None:
@@ -192,6 +228,24 @@ def eager(model: nn.Module, case: Case, inputs: Inputs) -> Loss:
     return model
 
 
+def fused_attention(model: nn.Module, case: Case, inputs: Inputs) -> Loss:
+    """Eager mode with torch's fused attention in place of the one written out."""
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.fused = True
+    return model
+
+
+def fused_and_first(count: int) -> Apply:
+    """Fused attention, and the first units recomputed."""
+
+    def apply(model: nn.Module, case: Case, inputs: Inputs) -> Loss:
+        fused_attention(model, case, inputs)
+        return checkpoint_first(count)(model, case, inputs)
+
+    return apply
+
+
 def checkpoint_first(count: int) -> Apply:
     """Recompute the first units whole; those that follow keep everything."""
 
@@ -217,6 +271,17 @@ def selective(saved: tuple[Any, ...]) -> Apply:
     return apply
 
 
+class Counted:
+    """A step whose FLOPs are known in another way than by a dispatch mode."""
+
+    def __init__(self, loss: Loss, flops: Callable[[], int]) -> None:
+        self._loss = loss
+        self.flops = flops
+
+    def __call__(self, **inputs: Tensor) -> Tensor:
+        return self._loss(**inputs)
+
+
 def recompute(module: nn.Module, make_policy: Callable[[], Any] | None = None) -> None:
     """Wrap the module's forward in torch's checkpoint, with a policy made anew for each call."""
     options: dict[str, Any] = {}
@@ -235,10 +300,13 @@ def compiled(budget: float, backend: str = "inductor") -> Apply:
         import torch._functorch.config
         import torch._inductor.config
 
+        counter = _GraphFlops()
+        torch._inductor.config.post_grad_custom_post_pass = counter
         torch._functorch.config.activation_memory_budget = budget
         torch._inductor.config.compile_threads = 1  # no pool of workers to outlive this process
         torch._inductor.config.force_disable_caches = True
-        return torch.compile(model, backend=backend, fullgraph=True)
+        loss = torch.compile(model, backend=backend, fullgraph=True)
+        return Counted(loss, lambda: counter.total)
 
     return apply
 
@@ -262,6 +330,11 @@ def peers(name: str, case: Case, backend: str = "inductor") -> list[Peer]:
     else:
         listed.append(Peer("selective", "save mm, bmm, addmm", selective(_PRODUCTS)))
         listed.append(Peer("selective", "save mm, addmm", selective(_LINEAR)))
+        listed.append(Peer("fused attention", "", fused_attention))
+        listed += [
+            Peer("fused attention, first k", f"k = {k} of {count}", fused_and_first(k))
+            for k in _some(count)
+        ]
     listed += [
         Peer(f"torch.compile ({backend})", f"budget {budget:g}", compiled(budget, backend))
         for budget in BUDGETS
