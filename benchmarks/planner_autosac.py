@@ -30,7 +30,7 @@ from torch.distributed._tools.sac_estimator import OPS_TO_ALWAYS_SKIP, SACEstima
 from torch.utils.checkpoint import CheckpointPolicy
 
 from benchmarks.planner_models import Case, Inputs
-from benchmarks.planner_peers import _FORMULAS, Apply, Loss, recompute
+from benchmarks.planner_peers import FORMULAS, Apply, Loss, Step, recompute
 
 _CPU = torch.device("cpu")
 _FLOPS_PER_MS = 100e6  # of this kind of machine's two cores; only the ratio to the next matters
@@ -55,17 +55,17 @@ class Module:
     operators: SACStats | None = None
 
 
-def statistics(model: nn.Module, inputs: Inputs) -> tuple[list[Module], list[str]]:
+def statistics(case: Case) -> tuple[list[Module], list[str]]:
     """Modules in the order of forward's begin, and their paths in the order of forward's end.
 
-    The model is not touched: a copy of it runs under fake tensors.
+    A model of the case's own, of fake tensors, runs for them.
     """
     memory = MemTracker()
     operators = SACEstimator()
     operators._estimate_runtime = _roofline
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = _fake_copy(model)
-        arguments = {name: mode.from_tensor(tensor) for name, tensor in inputs.items()}
+    with FakeTensorMode():
+        fake = case.build()
+        arguments = case.inputs()
         memory.track_external(fake, *arguments.values())
         with memory:
             fake(**arguments).backward()
@@ -73,19 +73,12 @@ def statistics(model: nn.Module, inputs: Inputs) -> tuple[list[Module], list[str
             fake(**arguments)
         before, after = _orders(fake, arguments)
     by_path = {stats.mod_fqn: stats for stats in memory.memory_tracking.values()}
-    prefix = type(model).__name__
+    prefix = type(fake).__name__
     found = [
         _module(path, by_path[_full(prefix, path)], operators, _full(prefix, path))
         for path in before
     ]
     return found, after
-
-
-def _fake_copy(model: nn.Module) -> nn.Module:
-    """The same modules with fake tensors; called under the fake mode."""
-    import copy
-
-    return copy.deepcopy(model)
 
 
 def _full(prefix: str, path: str) -> str:
@@ -109,7 +102,7 @@ def _roofline(func: Any, args: Any, kwargs: Any) -> tuple[Any, float]:
     out = func(*args, **(kwargs or {}))
     tensors = [t for t in torch.utils._pytree.tree_leaves((args, kwargs, out)) if _is_tensor(t)]
     moved = sum(tensor.numel() * tensor.itemsize for tensor in tensors)
-    formula = _FORMULAS.get(func._overloadpacket)
+    formula = FORMULAS.get(func._overloadpacket)
     flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
     return out, max(flops / _FLOPS_PER_MS, moved / _BYTES_PER_MS)
 
@@ -312,22 +305,11 @@ class _Policy:
         return CheckpointPolicy.PREFER_RECOMPUTE
 
 
-class _Planned:
-    """The step, with what the solver said for the table."""
-
-    def __init__(self, loss: Loss, about: dict[str, Any]) -> None:
-        self._loss = loss
-        self.about = about
-
-    def __call__(self, **inputs: Tensor) -> Tensor:
-        return self._loss(**inputs)
-
-
 def autosac(budget_bytes: int) -> Apply:
     """Plan for the budget, above parameters and gradients, and carry the plan out."""
 
     def apply(model: nn.Module, case: Case, inputs: Inputs) -> Loss:
-        modules, after = statistics(model, inputs)
+        modules, after = statistics(case)
         start = time.perf_counter()
         chosen, promised = solve(modules, after, budget_bytes / _MIB)
         by_path = {module.path: module for module in modules}
@@ -337,7 +319,7 @@ def autosac(budget_bytes: int) -> Apply:
             _wrap(model.get_submodule(path), stats, operators_kept(stats, 1 - fraction))
         seconds = time.perf_counter() - start
         note = f"its own estimate {promised:.1f} MiB; {len(chosen)} modules"
-        return _Planned(model, {"solve_seconds": seconds, "note": note})
+        return Step(model, {"solve_seconds": seconds, "note": note})
 
     return apply
 

@@ -51,6 +51,7 @@ class Measurement:
         flops: of matmuls and convolutions in forward and backward, `eager_flops` without the method.
         seconds_ratio: median time of a step over the copy's, steps of both in turn.
         prepare_seconds: from the call of the method to the end of its first step.
+        certified_bytes: what our planner promised, on the scale of `freed_bytes`.
         difference: largest difference of a gradient from the copy's, over the largest gradient.
     """
 
@@ -63,6 +64,7 @@ class Measurement:
     prepare_seconds: float
     difference: float
     solve_seconds: float | None = None
+    certified_bytes: int | None = None
     note: str = ""
 
 
@@ -72,8 +74,7 @@ class Peer:
 
     Attributes:
         budget: what it was asked for, in words.
-        predicted_bytes: the peak that it promises, on the scale of `Measurement.peak_bytes`.
-    """
+        """
 
     method: str
     budget: str
@@ -89,14 +90,13 @@ def measure(name: str, apply: Apply) -> Measurement:
     eager_flops = _flops(twin, inputs)
     start = time.perf_counter()
     loss = apply(model, case, inputs)
-    notes = dict(getattr(loss, "about", {}))
+    about = dict(getattr(loss, "about", {}))
     loss(**inputs).backward()
     prepare_seconds = time.perf_counter() - start
-    _zero(model)
     flops = _flops(loss, inputs)
-    difference = _difference(model, twin)
     _zero(model)
     peak_bytes = _peak(loss, inputs)
+    difference = _difference(model, twin)
     model.zero_grad(set_to_none=True)
     freed_bytes = _peak(loss, inputs)
     ours, theirs = [], []
@@ -109,7 +109,7 @@ def measure(name: str, apply: Apply) -> Measurement:
         seconds_ratio=statistics.median(ours) / statistics.median(theirs),
         prepare_seconds=prepare_seconds,
         difference=difference,
-        **notes,
+        **about,
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ class _GraphFlops(CustomGraphPass):
     def __call__(self, graph: torch.fx.Graph) -> None:
         for node in graph.nodes:
             packet = getattr(node.target, "_overloadpacket", None)
-            formula = _FORMULAS.get(packet)
+            formula = FORMULAS.get(packet)
             if node.op == "call_function" and formula is not None:
                 args, options = torch.fx.map_arg((node.args, node.kwargs), _value)
                 self.total += int(formula(*args, **options, out_val=_value(node)))
@@ -159,12 +159,10 @@ def _attention_backward(grad: Any, query: Any, key: Any, value: Any, *_: Any, **
 
 # torch knows no formula of the CPU's fused attention, so would count it as nothing.
 _UNCOUNTED = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: shape_wrapper(_attention_forward),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: shape_wrapper(
-        _attention_backward
-    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_forward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
-_FORMULAS = {**flop_registry, **_UNCOUNTED}
+FORMULAS = {**flop_registry, **{op: shape_wrapper(count) for op, count in _UNCOUNTED.items()}}
 
 
 def _zero(model: nn.Module) -> None:
@@ -271,11 +269,19 @@ def selective(saved: tuple[Any, ...]) -> Apply:
     return apply
 
 
-class Counted:
-    """A step whose FLOPs are known in another way than by a dispatch mode."""
+class Step:
+    """A step, and what its method adds to the measurement.
 
-    def __init__(self, loss: Loss, flops: Callable[[], int]) -> None:
+    Attributes:
+        about: values for fields of `Measurement`.
+        flops: counts them where a dispatch mode cannot.
+    """
+
+    def __init__(
+        self, loss: Loss, about: dict[str, Any], flops: Callable[[], int] | None = None
+    ) -> None:
         self._loss = loss
+        self.about = about
         self.flops = flops
 
     def __call__(self, **inputs: Tensor) -> Tensor:
@@ -306,7 +312,7 @@ def compiled(budget: float, backend: str = "inductor") -> Apply:
         torch._inductor.config.compile_threads = 1  # no pool of workers to outlive this process
         torch._inductor.config.force_disable_caches = True
         loss = torch.compile(model, backend=backend, fullgraph=True)
-        return Counted(loss, lambda: counter.total)
+        return Step(loss, {}, lambda: counter.total)
 
     return apply
 
