@@ -22,12 +22,12 @@ from typing import Any
 
 from benchmarks.planner_autosac import autosac
 from benchmarks.planner_models import CASES
+from benchmarks.planner_ours import FUSED, OURS, ours
 from benchmarks.planner_peers import THREADS, Measurement, Peer, in_child, peers
 from planner.versions import versions
 
 _MIB = 2**20
 _SHARES = (0.75, 0.5, 0.35, 0.25, 0.2, 0.15, 0.12)
-OURS = "headroom"
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,13 @@ class Row:
         return None if isinstance(self.result, str) else self.result
 
 
-def ours(model: str) -> list[Peer]:
-    """Our planner's methods for the model: the seam where it is plugged in.
-
-    Each is a `Peer` named `OURS` whose `apply(model, case, inputs)` plans for its budget
-    (`planner.planning.plan_module`), carries the strategy out (`planner.apply`) and returns a
-    `planner_peers.Step` about `solve_seconds`, `certified_bytes` and `note`.
-    """
-    return []
-
-
 def methods(model: str, eager_bytes: int | None) -> list[Peer]:
     """Everything that is measured of the model; budgets in bytes follow eager mode's peak."""
     listed = peers(model, CASES[model]())
     if eager_bytes is not None:
         budgets = [int(share * eager_bytes) for share in _SHARES]
         listed += [Peer("AutoSAC, HiGHS", f"{b / _MIB:.0f} MiB", autosac(b)) for b in budgets]
-    return listed + ours(model)
+    return listed + ours(model, CASES[model](), eager_bytes)
 
 
 def run(model: str, rows: list[Row], only: str) -> Iterator[Row]:
@@ -147,8 +137,8 @@ def _within(rows: list[Row]) -> Iterator[str]:
     for share in _SHARES:
         limit = share * eager.peak_bytes
         fit = [row for row in rows if row.measured and row.measured.peak_bytes <= limit]
-        others = [row for row in fit if row.method != OURS]
-        own = [row for row in fit if row.method == OURS]
+        others = [row for row in fit if row.method not in (OURS, FUSED)]
+        own = [row for row in fit if row.method in (OURS, FUSED)]
         cells = [_best(others, "flops"), _best(others, "seconds_ratio"), _best(own, "flops")]
         yield f"| {limit / _MIB:.1f} | " + " | ".join(cells) + " |"
 

@@ -273,7 +273,9 @@ def operators_kept(stats: SACStats, budget: float) -> list[int]:
     for index in stats.view_like_ops:
         program.add({index: 1}, high=0)
     for index, parent in stats.inplace_ops:
-        program.add({index: 1, parent: -1} if index != parent else {index: 1}, *_inplace(index, parent))
+        program.add(
+            {index: 1, parent: -1} if index != parent else {index: 1}, *_inplace(index, parent)
+        )
     limit = int(np.ceil(budget * sum(stats.memory)))
     program.add({index: size for index, size in enumerate(stats.memory)}, high=limit)
     answer = program.solve(-np.array(stats.runtimes), np.ones(n), np.ones(n), 10.0)

@@ -62,7 +62,9 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads, causal_length)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Attention, then the feed-forward part, each beside a residual."""
@@ -218,7 +220,10 @@ def vit(batch: int = 2, width: int = 768) -> Case:
     return Case(
         f"ViT, 12 layers of width {width}, batch {batch} x 3 x 224 x 224",
         lambda: ViT(width=width),
-        lambda: {"images": torch.randn(batch, 3, 224, 224), "targets": torch.randint(1000, (batch,))},
+        lambda: {
+            "images": torch.randn(batch, 3, 224, 224),
+            "targets": torch.randint(1000, (batch,)),
+        },
         tuple(f"blocks.{index}" for index in range(12)),
     )
 
