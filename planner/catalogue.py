@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.models.tasks import TASKS, class_names
+from planner.plans import DEFAULT_ALLOW
 from planner.presets import PRESETS
 
 Entry = dict[str, Any]
@@ -48,8 +49,15 @@ def model_types_by_task() -> dict[str, list[str]]:
 
 
 def _technique(
-    name: str, field: str, values: list[str], saves: str, costs: str, math: str
+    name: str,
+    field: str,
+    values: list[str],
+    saves: str,
+    costs: str,
+    math: str,
+    allow: str | None = None,
 ) -> Entry:
+    """`allow`: the technique's name in the `allow` of a plan, where a plan can choose it."""
     return {
         "name": name,
         "field": field,
@@ -57,15 +65,130 @@ def _technique(
         "saves": saves,
         "costs": costs,
         "mathematics": math,
+        "allow": allow,
+        "allowed_by_default": allow is not None and allow in DEFAULT_ALLOW,
     }
 
 
+_EXACT = "unchanged: the same numbers are computed again"
 _SAME = "unchanged up to rounding"
 _CHANGED = "changed"
 
 
 def techniques() -> list[Entry]:
     """What a request can choose to take less memory: where, at what cost, and if it is exact."""
+    return [*_strategy_techniques(), *_request_techniques()]
+
+
+def _strategy_techniques() -> list[Entry]:
+    """What a strategy can contain, and a plan can choose."""
+    return [
+        _technique(
+            "recomputation of a unit",
+            "/strategy/units/action",
+            ["keep", "recompute"],
+            "all that the unit saves for backward but its input; nested, the working set of its"
+            " backward too (arXiv 1604.06174)",
+            "one more forward of the unit",
+            _EXACT,
+            "checkpointing",
+        ),
+        _technique(
+            "selective recomputation of a unit",
+            "/strategy/units/save",
+            ["op outputs that stay, as aten.addmm#1"],
+            "the cheap outputs of a unit, while the dear ones stay",
+            "the unit's forward without the ops whose outputs stay",
+            _EXACT,
+            "selective",
+        ),
+        _technique(
+            "segments of units",
+            "/strategy/units/through",
+            ["path of the last unit of a segment"],
+            "the inputs of all units of the segment but the first (arXiv 1911.13214)",
+            "one more forward of the whole segment",
+            _EXACT,
+            "segments",
+        ),
+        _technique(
+            "offloading a unit",
+            "/strategy/units/action",
+            ["offload"],
+            "on a device with memory of its own: all that the unit saves waits on the host",
+            "two transfers of it",
+            _EXACT,
+            "offload",
+        ),
+        _technique(
+            "micro-batches",
+            "/strategy/micro_batches",
+            ["1 to 4096"],
+            "activations: a batch passes in equal parts",
+            "smaller kernels; gradients stay alive between the parts",
+            f"{_SAME}; models with batch norms are left out",
+            "micro_batching",
+        ),
+        _technique(
+            "loss in chunks",
+            "/strategy/loss_chunks",
+            ["1 to 4096"],
+            "the logits (tokens x vocabulary) and the loss's copies of them, never whole",
+            "the head's forward once more",
+            _SAME,
+            "chunked_loss",
+        ),
+        _technique(
+            "optimizer implementation",
+            "/strategy/optimizer/implementation",
+            ["foreach", "for-loop", "fused"],
+            "fused: no temporaries; for-loop: those of one parameter; foreach: of all",
+            "nothing (fused) to one small kernel for each parameter (for-loop)",
+            _SAME,
+            "optimizer_implementation",
+        ),
+        _technique(
+            "optimizer step in backward",
+            "/strategy/optimizer/in_backward",
+            ["true"],
+            "gradients: each is dropped as soon as its parameter has been stepped",
+            "nothing; gradients can be neither accumulated nor clipped by their common norm",
+            _EXACT,
+            "optimizer_in_backward",
+        ),
+        _technique(
+            "smaller optimizer states",
+            "/strategy/optimizer_states",
+            ["8bit", "factored"],
+            "8bit: three quarters of Adam's states (arXiv 2110.02861); factored: nearly all"
+            " (arXiv 1804.04235)",
+            "8bit: unpacking and packing at each step",
+            _CHANGED,
+            "optimizer_states",
+        ),
+        _technique(
+            "attention of a strategy",
+            "/strategy/attention",
+            ["eager", "sdpa"],
+            "sdpa: the heads x sequence x sequence scores where a fused kernel serves",
+            "nothing",
+            _SAME,
+            "attention",
+        ),
+        _technique(
+            "precision of a strategy",
+            "/strategy/precision",
+            ["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
+            "as /workload/precision",
+            "range or mantissa",
+            _CHANGED,
+            "precision",
+        ),
+    ]
+
+
+def _request_techniques() -> list[Entry]:
+    """What the description and the workload themselves can choose."""
     return [
         _technique(
             "gradient checkpointing",
