@@ -1,4 +1,4 @@
-"""CPU seconds to solve chains shaped like transformers, by solver, with proven gap and seconds added.
+"""CPU seconds to solve chains shaped like transformers, by solver, with added time and gap.
 
     python -m benchmarks.solvers [--write benchmarks/solvers.md]
 
@@ -123,10 +123,10 @@ def _document(lines: list[str]) -> str:
         f"{platform.machine()} machine shared with other work, python {platform.python_version()}, "
         f"scipy {version('scipy')}.",
         "",
-        "Cells: CPU seconds to solve, one thread, then the milliseconds that the solution adds to a step, then the "
-        "proven gap where there is one. Budgets are shares of the peak where everything is kept; "
-        "`none` where no choice fits. `solve()` takes the cheaper of the mixed-integer programme "
-        "and segments. 32 options a unit.",
+        "Cells: CPU seconds to solve, one thread, then the milliseconds that the solution adds to a "
+        "step, then the proven gap where there is one. Budgets are shares of the peak where "
+        "everything is kept; `none` where no choice fits. `solve()` takes the cheaper of the "
+        "mixed-integer programme and segments. 32 options a unit.",
         "",
     ]
     return "\n".join(about + lines) + "\n"
