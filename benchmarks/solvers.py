@@ -123,8 +123,8 @@ def _document(lines: list[str]) -> str:
         f"{platform.machine()} machine shared with other work, python {platform.python_version()}, "
         f"scipy {version('scipy')}.",
         "",
-        "Cells: CPU seconds to solve, one thread, then the milliseconds that the solution adds to a "
-        "step, then the proven gap where there is one. Budgets are shares of the peak where "
+        "Cells: CPU seconds to solve, one thread, then the milliseconds that the solution adds to "
+        "a step, then the proven gap where there is one. Budgets are shares of the peak where "
         "everything is kept; `none` where no choice fits. `solve()` takes the cheaper of the "
         "mixed-integer programme and segments. 32 options a unit.",
         "",
