@@ -55,8 +55,9 @@ class Variables:
     ) -> tuple[NDArray[np.float64] | None, float]:
         """Values for the least cost, None where there are none, and a lower bound on the cost.
 
-        HiGHS stops at the relative gap. It has one thread and a fixed seed: the same programme has the same answer unless the
-        time limit ends the search. The bound of an infeasible programme is infinite.
+        HiGHS stops at the relative gap. It has one thread and a fixed seed: the same programme has
+        the same answer unless the time limit ends the search. The bound of an infeasible programme
+        is infinite.
         """
         cost = np.array(self.cost)
         unit = max(float(cost.max()), 1e-30) / 1e3  # the tolerances of HiGHS are absolute

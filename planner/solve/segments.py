@@ -99,11 +99,11 @@ class Rooms:
         for last in range(self.count):
             self.inside[last + 1, last] = np.inf  # nothing left to do
         # Where every option holds its unit's input, it matters not who else holds it.
-        self.alike = all(
+        self.inputs_held = all(
             units[unit].options[option].saved_bytes >= units[unit].input_bytes
             for unit, option in pairs(options)
         )
-        self.segment = self.inside if self.alike else np.full_like(self.inside, -np.inf)
+        self.segment = self.inside if self.inputs_held else np.full_like(self.inside, -np.inf)
         self.top = -self.gaps
         for first in reversed(range(self.count)):
             self._fill(first)
@@ -169,7 +169,7 @@ class Values:
         self.inside = np.full((count + 1, count, cells), FAR, np.float32)
         for last in range(count):
             self.inside[last + 1, last] = 0.0
-        self.segment = self.inside if rooms.alike else np.full_like(self.inside, FAR)
+        self.segment = self.inside if rooms.inputs_held else np.full_like(self.inside, FAR)
         self.top = np.full((count + 1, cells), FAR, np.float32)
         self.top[count] = 0.0
         for first in reversed(range(count)):
@@ -238,7 +238,7 @@ class Values:
             self._offer(inside, after, saved, np.minimum(caps, room - saved), option.seconds)
             top = np.minimum(cap, rooms.top[first + 1] - saved)
             self._offer(self.top[first], self.top[first + 1], saved, top, option.seconds)
-            if rooms.alike:
+            if rooms.inputs_held:
                 continue
             saved = max(saved, held)
             self._offer(segment, after, saved, np.minimum(caps, room - saved), option.seconds)
@@ -249,7 +249,7 @@ class Values:
             self._offer(self.top[first], self.top[last + 1], held, top, nested)
             rest = self.inside[last + 1, last + 1 :]
             caps = np.minimum(np.minimum(caps, own), rooms.inside[last + 1, last + 1 :] - held)
-            for table in (inside,) if rooms.alike else (inside, segment):
+            for table in (inside,) if rooms.inputs_held else (inside, segment):
                 self._offer(table[last + 1 - first :], rest, held, caps, nested)
         self._extend(inside, rooms.inside[first, first:])
         self._extend(segment, rooms.segment[first, first:])
