@@ -5,7 +5,8 @@ written out (two `bmm` and a softmax), so that a block saves 40 MiB at its defau
 input 2, first norm 2, q, k and v 6, softmax 8, attended values 2, residual 2, second norm 2,
 hidden 8, GELU 8. Inductor knows this very formulation (`_sfdp_pattern_5`, or 1 without a mask;
 torch/_inductor/fx_passes/fuse_attention.py) and replaces it by fused attention; with `* scale` or
-`masked_fill` it would not. The loss is the cross-entropy written out as `logsumexp` less the target's logit.
+`masked_fill` it would not. The loss is the cross-entropy written out as `logsumexp` less the
+target's logit.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads, causal_length)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Attention, then the feed-forward part, each beside a residual."""
@@ -218,7 +221,10 @@ def vit(batch: int = 2, width: int = 768) -> Case:
     return Case(
         f"ViT, 12 layers of width {width}, batch {batch} x 3 x 224 x 224",
         lambda: ViT(width=width),
-        lambda: {"images": torch.randn(batch, 3, 224, 224), "targets": torch.randint(1000, (batch,))},
+        lambda: {
+            "images": torch.randn(batch, 3, 224, 224),
+            "targets": torch.randint(1000, (batch,)),
+        },
         tuple(f"blocks.{index}" for index in range(12)),
     )
 
