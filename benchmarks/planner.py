@@ -4,8 +4,8 @@
         [--rows benchmarks/planner.json] [--out benchmarks/planner.md]
 
 Rows that `--rows` holds already are not measured again; drop the file to start anew. The document
-shows all rows of the file. Each measurement has a process of its own; see `benchmarks.planner_peers`
-for what is measured.
+shows all rows of the file. Each measurement has a process of its own; see
+`benchmarks.planner_peers` for what is measured.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Row:
 
     @property
     def measured(self) -> Measurement | None:
+        """None where the method failed."""
         return None if isinstance(self.result, str) else self.result
 
 
@@ -201,28 +202,32 @@ def _cpu() -> str:
     return f"{names[0] if names else platform.machine()} ({os.cpu_count()} cores, shared)"
 
 
-_METHOD = """- *peak MiB*: most live bytes of a forward and backward, from the allocator's own reports,
-  above parameters, gradients and inputs. The gradients exist (zeroed) when the step begins.
+_METHOD = """\
+- *peak MiB*: most live bytes of a forward and backward, by the allocator's own reports, above
+  parameters, gradients and inputs. The gradients exist (zeroed) when the step begins.
 - *gradients freed*: the same after `zero_grad(set_to_none=True)`, above parameters and inputs; the
   gradients count from when backward makes them.
 - *FLOPs*: matmuls and convolutions of forward and backward over eager mode's, by torch's own
   formulas. `FlopCounterMode` sees nothing of a compiled step (Dynamo skips frames under a dispatch
-  mode, so eager mode would be counted), hence the graphs that inductor generates code for are
-  counted. Torch has no formula of the CPU's fused attention; it is counted as that of CUDA: two
-  products forward, five backward, one of them the scores once more, where attention written out
-  needs four. That alone makes x1.023 of the GPT.
+  mode: eager mode would be counted, or an error raised with `fullgraph=True`), so the graphs that
+  inductor generates code for are counted. Torch has no formula of the CPU's fused attention; it is
+  counted as CUDA's: two products forward and five backward, one of them the scores once more, where
+  attention written out needs four. That alone makes x1.023 of the GPT.
 - *seconds*: median step over eager mode's, three of each in turn in one process on a shared
-  machine: +-20 %. *prepare*: planning or compiling, and the first step.
+  machine: +-20 %, single rows further off. *prepare*: planning or compiling, and the first step.
 - *gradients*: equal to the bit, or the largest difference over the largest gradient.
 
-Why `torch.compile` reaches 264 MiB of the 12-layer GPT at almost no cost: not by its budget, but by
-fused attention. Inductor's pattern matcher replaces this very formulation of attention (`/ sqrt(d)`,
-an additive mask) by `scaled_dot_product_attention`, which saves q, k, v and its output (8 MiB a
-block) instead of the softmax as well, and the min-cut drops what is cheap to recompute: norms and
-GELU. 20 MiB a block are left: q, k and v 6, output 2, both residuals 4, hidden 8. The scores are
-recomputed, inside the fused backward. Where the matcher fails (`* scale`, `masked_fill`) a block
-keeps 28 MiB at the same budget and the same FLOPs as eager mode: the scores are kept instead of the
-softmax, which is recomputed from them. Figures of x1.000 for 264 MiB do not count fused attention.
+Why `torch.compile` reaches 264 MiB of the 12-layer GPT at almost no cost: less by its budget than
+by fused attention. Inductor's pattern matcher replaces this formulation of attention (`/ sqrt(d)`,
+additive mask) by `scaled_dot_product_attention`, which saves q, k, v and its output, 8 MiB a block,
+and no softmax, another 8; seen in the graphs after fusion: 12 calls of
+`_scaled_dot_product_flash_attention_for_cpu` forward, 12 of its backward, no `bmm`. At budgets of
+0.9 and 0.7 norms and GELU, which cost no matmul, are recomputed. 20 MiB a block are left: q, k and
+v 6, output 2, both residuals 4, hidden 8. The scores are recomputed inside the fused backward.
+Written as `* scale` or with `masked_fill` the same model is not matched: at budget 0.9 a block then
+keeps 28 MiB, the scores themselves rather than the softmax, and FLOPs are x1.000 (4 layers: 136 MiB
+instead of 104). Figures of x1.000 at 264 MiB leave fused attention out of the count: without its
+products, budget 0 is x1.333 here too.
 """
 
 

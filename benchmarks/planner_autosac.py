@@ -1,4 +1,4 @@
-"""PyTorch's AutoSAC without CUDA, pulp and pwlf: its statistics, its two programs, its plan applied.
+"""PyTorch's AutoSAC without CUDA, pulp and pwlf: its statistics and programs, its plan applied.
 
 * Memory of each module: its own `MemTracker` under fake tensors, aggregated by its own
   `aggregate_stats` formulas (torch/distributed/_tools/ilp_utils.py).
@@ -273,19 +273,16 @@ def operators_kept(stats: SACStats, budget: float) -> list[int]:
     for index in stats.view_like_ops:
         program.add({index: 1}, high=0)
     for index, parent in stats.inplace_ops:
-        program.add(
-            {index: 1, parent: -1} if index != parent else {index: 1}, *_inplace(index, parent)
-        )
+        if index == parent:
+            program.add({index: 1}, low=1)
+        else:
+            program.add({index: 1, parent: -1}, 0, 0)
     limit = int(np.ceil(budget * sum(stats.memory)))
-    program.add({index: size for index, size in enumerate(stats.memory)}, high=limit)
+    program.add(dict(enumerate(stats.memory)), high=limit)
     answer = program.solve(-np.array(stats.runtimes), np.ones(n), np.ones(n), 10.0)
     if answer.x is None:
         raise ValueError("AutoSAC's program for a module: no choice fits")
     return [round(value) for value in answer.x]
-
-
-def _inplace(index: int, parent: int) -> tuple[float, float]:
-    return (0.0, 0.0) if index != parent else (1.0, np.inf)
 
 
 class _Policy:

@@ -5,7 +5,8 @@ written out (two `bmm` and a softmax), so that a block saves 40 MiB at its defau
 input 2, first norm 2, q, k and v 6, softmax 8, attended values 2, residual 2, second norm 2,
 hidden 8, GELU 8. Inductor knows this very formulation (`_sfdp_pattern_5`, or 1 without a mask;
 torch/_inductor/fx_passes/fuse_attention.py) and replaces it by fused attention; with `* scale` or
-`masked_fill` it would not. The loss is the cross-entropy written out as `logsumexp` less the target's logit.
+`masked_fill` it would not. The loss is the cross-entropy written out as `logsumexp` less the
+target's logit.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Measurement:
     """One method, applied to one model.
 
     Attributes:
-        flops: of matmuls and convolutions in forward and backward, `eager_flops` without the method.
+        flops: of matmuls and convolutions in forward and backward; `eager_flops`: of eager mode.
         seconds_ratio: median time of a step over the copy's, steps of both in turn.
         prepare_seconds: from the call of the method to the end of its first step.
         certified_bytes: what our planner promised, on the scale of `peak_bytes`.
@@ -285,6 +285,7 @@ class Step:
         self.flops = flops
 
     def __call__(self, **inputs: Tensor) -> Tensor:
+        """The loss."""
         return self._loss(**inputs)
 
 
