@@ -116,9 +116,20 @@ class Executor:
         *,
         limits: Limits | None = None,
         on_progress: OnProgress | None = None,
+        baseline: bool = False,
+        baseline_bytes: int | None = None,
     ) -> Outcome:
-        """Run for real; the result is `{"measured", "environment"}`, the artifact `timeline`."""
-        payload = {"request": request, "device": device}
+        """Run for real; the result is `{"measured", "environment"}`, the artifact `timeline`.
+
+        Args:
+            baseline: also run the workload without its strategy and compare gradients; the result
+                has `{"baseline", "slowdown", "gradients_match"}` too (`profiler.plan_run`).
+            baseline_bytes: what the workload is expected to hold without its strategy; where that
+                is more than there is, the baseline is left out.
+        """
+        payload: dict[str, Any] = {"request": request, "device": device}
+        if baseline:
+            payload |= {"baseline": True, "baseline_bytes": baseline_bytes}
         return await self.execute("run", payload, limits=limits, on_progress=on_progress)
 
     async def execute(
