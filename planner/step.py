@@ -117,8 +117,7 @@ def _forward_backward(
     job: Job, hooks: Hooks, name: str, scaler: torch.amp.GradScaler | None
 ) -> None:
     with _phase(hooks, f"{name}.forward"):
-        with _autocast(job):
-            loss = _loss(job)
+        loss = forward(job)
         if job.workload.gradient_accumulation_steps > 1:
             loss = loss / job.workload.gradient_accumulation_steps
         if scaler is not None:
@@ -126,6 +125,12 @@ def _forward_backward(
     with _phase(hooks, f"{name}.backward"):
         loss.backward()  # type: ignore[no-untyped-call]
         del loss
+
+
+def forward(job: Job) -> Tensor:
+    """The loss of one micro-batch of the job, ready for `backward`."""
+    with _autocast(job):
+        return _loss(job)
 
 
 def _loss(job: Job) -> Tensor:

@@ -135,16 +135,22 @@ class Executor:
         request: dict[str, Any],
         device: dict[str, Any],
         *,
-        baseline: bool = False,
         limits: Limits | None = None,
         on_progress: OnProgress | None = None,
+        baseline: bool = False,
+        baseline_bytes: int | None = None,
     ) -> Outcome:
         """Run for real; the result is `{"measured", "environment"}`, the artifact `timeline`.
 
-        With `baseline`, the same request without its strategy is run for comparison: the result
-        has `baseline`, `gradients_match` and `slowdown` too.
+        Args:
+            baseline: also run the workload without its strategy and compare gradients; the result
+                has `{"baseline", "slowdown", "gradients_match"}` too (`profiler.plan_run`).
+            baseline_bytes: what the workload is expected to hold without its strategy; where that
+                is more than there is, the baseline is left out.
         """
-        payload = {"request": request, "device": device, "baseline": baseline}
+        payload: dict[str, Any] = {"request": request, "device": device}
+        if baseline:
+            payload |= {"baseline": True, "baseline_bytes": baseline_bytes}
         return await self.execute("run", payload, limits=limits, on_progress=on_progress)
 
     async def execute(

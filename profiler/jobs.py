@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from planner.check import check, check_plan
+from planner.cost import step_seconds
 from planner.devices import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
 from planner.plans import PlanRequest
@@ -15,6 +17,7 @@ from planner.simulation import simulate as replay
 from planner.trace import trace
 from planner.versions import versions
 from profiler.channel import Channel, JobResult
+from profiler.plan_run import PlanRun
 from profiler.run import check_fits, measure_request
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,8 +28,9 @@ def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
     request, device = _validated(payload)
     tape = trace(request, device, progress=lambda phase: channel.progress({"phase": phase}))
     channel.progress({"phase": "simulate"})
-    prediction = replay(tape).model_dump(mode="json")
-    return JobResult({"prediction": prediction, "versions": versions()}, {"tape": tape.to_bytes()})
+    prediction = replay(tape).model_copy(update={"step_seconds": step_seconds(tape, device)})
+    result = {"prediction": prediction.model_dump(mode="json"), "versions": versions()}
+    return JobResult(result, {"tape": tape.to_bytes()})
 
 
 def plan(payload: dict[str, Any], channel: Channel) -> JobResult:
@@ -42,7 +46,12 @@ def plan(payload: dict[str, Any], channel: Channel) -> JobResult:
 
 
 def run(payload: dict[str, Any], channel: Channel) -> JobResult:
-    """Execute on real tensors: `{"measured", "environment"}` and the artifact `timeline`."""
+    """Execute on real tensors: `{"measured", "environment"}` and the artifact `timeline`.
+
+    With `baseline` in the payload, also `{"baseline", "slowdown", "gradients_match"}` of
+    `profiler.plan_run`, where `baseline_bytes` is what the unplanned step is expected to hold.
+    """
+    started = time.monotonic()
     request, device = _validated(payload)
     found = measure_request(
         request,
@@ -56,6 +65,17 @@ def run(payload: dict[str, Any], channel: Channel) -> JobResult:
         "measured": found.measured.model_dump(mode="json"),
         "environment": found.environment,
     }
+    if payload.get("baseline"):
+        proof = PlanRun(
+            request,
+            found.measured,
+            device_kind=device.kind,
+            limits=channel.limits,
+            started=started,
+            baseline_bytes=payload.get("baseline_bytes"),
+            on_progress=channel.progress,
+        )
+        result |= proof.prove()
     return JobResult(result, {"timeline": found.timeline.to_bytes()})
 
 

@@ -10,38 +10,41 @@ import numpy.typing as npt
 from planner.allocations import Allocations, Mark, record_allocations
 from profiler.marks import PREFIX, OnProgress, TraceMarks
 from profiler.measured import Measured, MeasuredPhase
+from profiler.recorded import Recorded
 from profiler.timeline import Timeline
-from profiler.timing import Step, time_steps
+from profiler.timing import Step
 
 
 def measure(
     build: Callable[[], Step], *, on_progress: OnProgress, timing_budget_seconds: float
 ) -> tuple[Measured, Timeline]:
-    """Build and execute the workload under the allocator's recording, then time further steps.
+    """`record`, then time further steps.
+
+    Args:
+        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
+    """
+    recorded = record(build, on_progress=on_progress)
+    return recorded.timed(on_progress, timing_budget_seconds), recorded.timeline
+
+
+def record(build: Callable[[], Step], *, on_progress: OnProgress) -> Recorded:
+    """Build and execute the workload under the allocator's recording.
 
     The recording starts from zero before anything is built: parameters count as allocated.
 
     Args:
         build: makes model, inputs and optimizer; what it returns executes a number of steps.
         on_progress: told the current phase, so that it is known when this process is killed.
-        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
     """
     with record_allocations() as recorded:
         step = build()
         step(TraceMarks(on_progress), None)
-    measured = summarise(recorded)
-    timing = time_steps(
-        lambda hooks: step(hooks, 1),
-        on_progress=on_progress,
-        budget_seconds=timing_budget_seconds,
+    return Recorded(
+        measured=summarise(recorded),
+        timeline=to_timeline(recorded),
+        step=step,
         expected_seconds=_seconds_of_last_step(recorded),
     )
-    update = {
-        "step_seconds": timing.median_seconds(),
-        "step_seconds_samples": timing.samples,
-        "notes": timing.notes,
-    }
-    return measured.model_copy(update=update), to_timeline(recorded)
 
 
 def summarise(recorded: Allocations) -> Measured:

@@ -14,8 +14,9 @@ import torch
 from profiler import nvml
 from profiler.marks import OnProgress
 from profiler.measured import Measured, MeasuredPhase
+from profiler.recorded import Recorded
 from profiler.timeline import Timeline
-from profiler.timing import Step, time_steps
+from profiler.timing import Step
 
 if TYPE_CHECKING:
     from planner.step import Job
@@ -27,14 +28,23 @@ _MAX_HISTORY = 2_000_000
 def measure(
     build: Callable[[], Step], *, on_progress: OnProgress, timing_budget_seconds: float
 ) -> tuple[Measured, Timeline]:
-    """Build and execute the workload on the current CUDA device, then time further steps.
+    """`record`, then time further steps.
+
+    Args:
+        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
+    """
+    recorded = record(build, on_progress=on_progress)
+    return recorded.timed(on_progress, timing_budget_seconds), recorded.timeline
+
+
+def record(build: Callable[[], Step], *, on_progress: OnProgress) -> Recorded:
+    """Build and execute the workload on the current CUDA device.
 
     The allocator must be untouched: call it in a process of its own.
 
     Args:
         build: makes model, inputs and optimizer; what it returns executes a number of steps.
         on_progress: told the current phase, so that it is known when this process is killed.
-        timing_budget_seconds: bound of the executions that serve only `step_seconds`.
     """
     driver = DriverBytes()
     torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -49,19 +59,13 @@ def measure(
     step(phases, None)
     trace = torch.cuda.memory._snapshot()["device_traces"][torch.cuda.current_device()]
     torch.cuda.memory._record_memory_history(enabled=None)
-    timing = time_steps(
-        lambda hooks: step(hooks, 1),
-        on_progress=on_progress,
-        budget_seconds=timing_budget_seconds,
+    return Recorded(
+        measured=phases.measured().model_copy(update={"notes": list(driver.notes)}),
+        timeline=to_timeline(trace, phases.spans),
+        step=step,
         expected_seconds=phases.seconds_of_last_step(),
         synchronize=torch.cuda.synchronize,
     )
-    update = {
-        "step_seconds": timing.median_seconds(),
-        "step_seconds_samples": timing.samples,
-        "notes": [*driver.notes, *timing.notes],
-    }
-    return phases.measured().model_copy(update=update), to_timeline(trace, phases.spans)
 
 
 class DriverBytes:

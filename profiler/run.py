@@ -15,7 +15,8 @@ from profiler.outcome import RunOutOfMemory
 from profiler.timeline import Timeline
 from profiler.timing import Step
 
-_MEASURES = {"cpu": measure_cpu.measure, "cuda": measure_cuda.measure}
+RECORD = {"cpu": measure_cpu.record, "cuda": measure_cuda.record}
+"""Executes a workload under observation, by kind of device."""
 
 
 @dataclass
@@ -46,12 +47,11 @@ def measure_request(
         HeadroomError: the model cannot be built, or its step fails.
     """
     on_progress({"phase": "build"})
-    measured, timeline = _MEASURES[device_kind](
-        partial(_build, request, device_kind),
-        on_progress=on_progress,
-        timing_budget_seconds=timing_budget_seconds,
+    recorded = RECORD[device_kind](
+        lambda: step_of(prepare(request, device_kind)), on_progress=on_progress
     )
-    return Run(measured, environment.describe(device_kind), timeline)
+    measured = recorded.timed(on_progress, timing_budget_seconds)
+    return Run(measured, environment.describe(device_kind), recorded.timeline)
 
 
 def check_fits(measured: Measured, limit_bytes: int | None) -> None:
@@ -71,8 +71,9 @@ def check_fits(measured: Measured, limit_bytes: int | None) -> None:
             )
 
 
-def _build(request: SimulationRequest, device: str) -> Step:
-    return partial(_execute, prepare(request, device))
+def step_of(job: Job) -> Step:
+    """What executes the job's workload, or some steps of it."""
+    return partial(_execute, job)
 
 
 def _execute(job: Job, hooks: Hooks, steps: int | None) -> None:
