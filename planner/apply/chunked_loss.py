@@ -125,11 +125,17 @@ class PromisedLogits:
 
     def flatten(self, start: int = 0, end: int = -1) -> PromisedLogits:
         """As `Tensor.flatten`, over leading dimensions."""
-        return replace(self, hidden=self.hidden.flatten(start, end - 1 if end < 0 else end))
+        if end % self.dim() == self.dim() - 1:
+            raise StrategyMismatch("the loss cannot be computed in parts: the logits are reshaped")
+        return replace(self, hidden=self.hidden.flatten(start, end))
 
     def __getitem__(self, index: Any) -> PromisedLogits:
-        whole = index[-1] if isinstance(index, tuple) and len(index) == self.dim() else slice(None)
-        if whole != slice(None):
+        places = index if isinstance(index, tuple) else (index,)
+        has_rest = any(place is Ellipsis for place in places)
+        reaches_last = has_rest or sum(map(_dimensions, places)) >= self.dim()
+        last = places[-1] if places else Ellipsis
+        whole = last is Ellipsis or (isinstance(last, slice) and last == slice(None))
+        if reaches_last and not whole:
             raise StrategyMismatch("the loss cannot be computed in parts: logits are selected")
         return replace(self, hidden=self.hidden[index])
 
@@ -149,6 +155,13 @@ class PromisedLogits:
         for step in self.steps:
             logits = step(logits)
         return logits
+
+
+def _dimensions(place: Any) -> int:
+    """How many dimensions a part of an index stands for."""
+    if place is None or place is Ellipsis:
+        return 0
+    return place.dim() if isinstance(place, Tensor) and place.dtype == torch.bool else 1
 
 
 _POINTWISE = frozenset(

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 BLOCK = 256
 """Numbers with a scale of their own (bitsandbytes: functional.py, `quantize_blockwise`)."""
@@ -48,6 +49,15 @@ class AdamW8bit(torch.optim.Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch's, which casts states to the dtype of the parameter; bytes stay bytes here."""
+        super().load_state_dict(state_dict)
+        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
+        parameters = [each for group in self.param_groups for each in group["params"]]
+        for number, parameter in zip(numbers, parameters, strict=True):
+            if number in state_dict["state"]:
+                self.state[parameter] = _copied(state_dict["state"][number], parameter.device)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient."""
@@ -74,6 +84,11 @@ class AdamW8bit(torch.optim.Optimizer):
         for first in range(0, flat.numel(), PART):
             part = slice(first, first + PART)
             _update_part(flat[part], gradient[part], state, first, group)
+
+
+def _copied(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    copied: dict[str, Any] = tree_map_only(Tensor, lambda t: t.to(device, copy=True), state)
+    return copied
 
 
 def _zeros(parameter: Tensor, signed: bool, small: bool) -> Any:
