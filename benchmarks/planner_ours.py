@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmarks.planner_models import Attention, Case, Inputs
+from benchmarks.planner_models import Case, Inputs
 from benchmarks.planner_peers import Loss, Peer, Step, fused_attention
 from planner.apply import apply_strategy
 from planner.planning.module import plan_module
@@ -31,9 +31,9 @@ def ours(model: str, case: Case, eager_bytes: int | None) -> list[Peer]:
         if model == "gpt12"
         else [int(share * eager_bytes) for share in _SHARES]
     )
-    methods = [(OURS, False)]
-    if any(isinstance(module, Attention) for module in case.build().modules()):
-        methods.append((FUSED, True))
+    # Building a model here would start threads, which the measuring children could not use.
+    has_attention = model != "unet"
+    methods = [(OURS, False), (FUSED, True)] if has_attention else [(OURS, False)]
     return [
         Peer(method, f"{budget / _MIB:.1f} MiB", functools.partial(_apply, budget, fused))
         for method, fused in methods
