@@ -65,7 +65,11 @@ def test_smaller_states_keep_the_arguments_that_they_know(states, name, kept):
     ("strategy", "workload", "pointer"),
     [
         ({"micro_batches": 5}, {}, "/strategy/micro_batches"),
-        ({"optimizer_states": "8bit"}, {"optimizer": {"name": "sgd"}}, "/strategy/optimizer_states"),
+        (
+            {"optimizer_states": "8bit"},
+            {"optimizer": {"name": "sgd"}},
+            "/strategy/optimizer_states",
+        ),
         (
             {"optimizer": {"in_backward": True}},
             {"gradient_accumulation_steps": 2},
