@@ -53,7 +53,7 @@ def explored(request):
     """A subject with its baseline's peak and its composition, while its tracer is active."""
     tracer = Tracer(BUILTIN["cpu"])
     with tracer.active(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("planner.planning.selection.MAX_SETS", 4)  # for speed
+        patch.setattr("planner.planning.selection.MAX_SETS", 3)  # for speed
         subject = Subject(tracer, lambda: prepare(request_of(request.param)))
         baseline = subject.baseline()
         shape = explore_shape(subject, baseline, 1, None, ALLOWED)

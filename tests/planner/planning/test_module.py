@@ -11,7 +11,7 @@ from planner.planning.module import DoesNotFit, auto_checkpoint, fake_copy, plan
 from planner.strategy import Strategy
 from tests.planner.apply.toys import Toy, batch, gradients, same, toy
 
-SIZES = {"blocks": 4, "width": 64}
+SIZES = {"blocks": 3, "width": 64}
 X = batch(width=64)
 WITHOUT_LEVERS = ["checkpointing", "selective", "segments"]
 
@@ -51,6 +51,14 @@ def measured(model, optimizer):
             optimizer.step()
             optimizer.zero_grad()
     return before + int(recorded.live_bytes().max())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_sets():
+    """Less is measured, for speed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("planner.planning.selection.MAX_SETS", 3)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
