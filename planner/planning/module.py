@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -153,7 +154,9 @@ def _same_optimizer(
     optimizer: torch.optim.Optimizer,
 ) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
     kind: Any = type(optimizer)
-    defaults = dict(optimizer.defaults)
+    # Some defaults are no arguments: AdamW's `decoupled_weight_decay`.
+    known = inspect.signature(kind).parameters
+    defaults = {name: value for name, value in optimizer.defaults.items() if name in known}
     return lambda parameters: kind(parameters, **defaults)
 
 
