@@ -184,7 +184,12 @@ class Search:
             for each in self.known.values()
             if isinstance(each, Certified) and each.peak_bytes <= budget_bytes
         ]
-        return min(fitting, key=lambda each: (each.cost_seconds, each.peak_bytes), default=None)
+        # Of those that cost the same, one that changes nothing; else the one with the least peak.
+        return min(
+            fitting,
+            key=lambda each: (each.cost_seconds, not each.strategy.is_plain, each.peak_bytes),
+            default=None,
+        )
 
     def smallest(self) -> Certified | None:
         """The least certified peak that the search finds."""
