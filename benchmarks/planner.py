@@ -22,11 +22,12 @@ from typing import Any
 
 from benchmarks.planner_autosac import autosac
 from benchmarks.planner_models import CASES
-from benchmarks.planner_ours import FUSED, OURS, ours
+from benchmarks.planner_ours import BY_FLOPS, FUSED, OURS, ours
 from benchmarks.planner_peers import THREADS, Measurement, Peer, in_child, peers
 from planner.versions import versions
 
 _MIB = 2**20
+_OWN = (OURS, BY_FLOPS, FUSED)
 _SHARES = (0.75, 0.5, 0.35, 0.25, 0.2, 0.15, 0.12)
 
 
@@ -138,8 +139,8 @@ def _within(rows: list[Row]) -> Iterator[str]:
     for share in _SHARES:
         limit = share * eager.peak_bytes
         fit = [row for row in rows if row.measured and row.measured.peak_bytes <= limit]
-        others = [row for row in fit if row.method not in (OURS, FUSED)]
-        own = [row for row in fit if row.method in (OURS, FUSED)]
+        others = [row for row in fit if row.method not in _OWN]
+        own = [row for row in fit if row.method in _OWN]
         cells = [_best(others, "flops"), _best(others, "seconds_ratio"), _best(own, "flops")]
         yield f"| {limit / _MIB:.1f} | " + " | ".join(cells) + " |"
 
