@@ -84,10 +84,11 @@ class PlanRun:
         except (RunOutOfMemory, NotComparable) as error:
             return {"reason": str(error)}
         except Exception as error:
+            detail = f"{type(error).__name__}: {str(error)[:300]}"
             if is_out_of_memory(error):
-                return {"reason": f"it does not fit in memory: {str(error).splitlines()[0][:300]}"}
+                return {"reason": f"it does not fit in memory: {detail}"}
             traceback.print_exc()
-            return {"reason": f"{type(error).__name__}: {str(error)[:300]}"}
+            return {"reason": detail}
 
     def _remaining_seconds(self) -> float:
         return self.limits.wall_seconds - (time.monotonic() - self.started)

@@ -21,6 +21,15 @@ TINY = {
     },
     "mamba": {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 512},
     "resnet": {"depths": [1, 1], "hidden_sizes": [32, 64], "embedding_size": 16, "num_labels": 10},
+    "vit": {
+        "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "num_labels": 10,
+        "intermediate_size": 128, "image_size": 32, "patch_size": 8, "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+    },
+    "convnext": {
+        "depths": [1, 2], "hidden_sizes": [16, 32], "num_stages": 2, "num_labels": 10,
+        "drop_path_rate": 0.1,
+    },
     "mixtral": {
         "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "vocab_size": 512,
         "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 4,

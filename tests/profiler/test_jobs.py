@@ -34,6 +34,15 @@ GPT2 = {
     },
     "workload": {"mode": "train", "batch_size": 2, "sequence_length": 64},
 }
+PLANNED = {
+    **GPT2,
+    "strategy": {
+        "units": [
+            {"module": "transformer.h.0", "action": "recompute"},
+            {"module": "transformer.h.1", "action": "recompute"},
+        ]
+    },
+}
 LLAMA = {
     "model": {
         "source": "transformers",
@@ -147,10 +156,57 @@ class TestRun:
         assert "0 samples" in outcome.result["measured"]["notes"][0]
 
 
+class TestRunOfAPlan:
+    async def test_it_is_measured_beside_its_baseline(self, executor, ran):
+        heard = []
+        outcome = await executor.run(
+            PLANNED, CPU, limits=LIMITS, on_progress=heard.append, baseline=True
+        )
+        assert outcome.status == "succeeded", outcome
+        result = outcome.result
+        assert result["gradients_match"]["bitwise"], result["gradients_match"]
+        assert result["gradients_match"]["dropout"]
+        plain = result["baseline"]["measured"]
+        assert plain["phases"] == ran.result["measured"]["phases"]
+        assert result["measured"]["peak_bytes"] < plain["peak_bytes"]
+        ratio = result["measured"]["step_seconds"] / plain["step_seconds"]
+        assert result["slowdown"] == pytest.approx(ratio)
+        assert "timeline" in outcome.artifacts
+        phases = [message["phase"] for message in heard]
+        assert "baseline" in phases
+        assert phases[-1] == "gradients"
+
+    async def test_without_being_asked_there_is_no_baseline(self, ran):
+        assert set(ran.result) == {"measured", "environment"}
+
+    async def test_a_baseline_that_is_known_not_to_fit_is_left_out(self, executor):
+        outcome = await executor.run(
+            PLANNED, CPU, limits=LIMITS, baseline=True, baseline_bytes=3 * 2**30
+        )
+        assert outcome.status == "succeeded", outcome
+        assert "3.00 GiB" in outcome.result["baseline"]["reason"]
+        assert "compare" in outcome.result["gradients_match"]["reason"]
+        assert outcome.result["slowdown"] is None
+        assert outcome.result["measured"]["step_seconds"] > 0
+
+    async def test_a_baseline_that_does_not_fit_loses_nothing(self, executor):
+        """Nobody said that it would not: the allocator refuses in the middle of it."""
+        config = {**GPT2["model"]["config"], "n_layer": 1, "n_embd": 32, "vocab_size": 8000}
+        large = changed(GPT2, batch_size=256)
+        large["model"] = {**GPT2["model"], "config": config}
+        large["strategy"] = {"units": PLANNED["strategy"]["units"][:1], "micro_batches": 16}
+        limits = Limits(wall_seconds=240, memory_bytes=200 * 2**20, timing_budget_seconds=0)
+        outcome = await executor.run(large, CPU, limits=limits, baseline=True)
+        assert outcome.status == "succeeded", outcome
+        assert "allocate" in outcome.result["baseline"]["reason"]
+        assert outcome.result["gradients_match"]["bitwise"], "of the micro-batch, which fits"
+
+
 class TestSimulate:
     async def test_the_tape_gives_the_prediction_again(self, simulated):
         tape = Tape.load(simulated.artifacts["tape"])
-        assert replay(tape).model_dump(mode="json") == simulated.result["prediction"]
+        predicted = {**simulated.result["prediction"], "step_seconds": None}
+        assert replay(tape).model_dump(mode="json") == predicted
         assert simulated.result["versions"] == versions()
 
     async def test_predicted_and_measured_agree(self, simulated, ran):
@@ -159,6 +215,13 @@ class TestSimulate:
         assert predicted["peak_phase"] == measured["peak_phase"]
         assert predicted["peak_bytes"] == pytest.approx(measured["peak_bytes"], rel=0.001)
         assert [p["name"] for p in predicted["phases"]] == [p["name"] for p in measured["phases"]]
+
+    async def test_the_step_has_seconds_by_the_profile_of_the_device(self, executor, simulated):
+        seconds = simulated.result["prediction"]["step_seconds"]
+        assert seconds > 0
+        slow = {**CPU, "peak_flops": {"fp32": 1e6}}
+        outcome = await executor.simulate(GPT2, slow, limits=LIMITS)
+        assert outcome.result["prediction"]["step_seconds"] > 10 * seconds
 
     async def test_phases_stream(self, executor):
         heard = []

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from profiler import marks
-from profiler.timing import MAX_SAMPLES, WANTED_SAMPLES, time_steps
+from profiler.timing import MAX_SAMPLES, WANTED_SAMPLES, time_alternately, time_steps
 
 
 @pytest.fixture
@@ -64,3 +64,18 @@ def test_the_device_is_waited_for(clock):
 def test_a_workload_without_phases_cannot_be_timed():
     with pytest.raises(ValueError, match="no phase"):
         marks.WallClock(lambda message: None, lambda: None).seconds()
+
+
+def test_two_steps_are_timed_in_turn(clock):
+    quick, slow = steps_taking(clock, 9.0, 1.0), steps_taking(clock, 9.0, 2.0)
+    both = time_alternately(
+        [quick, slow], on_progress=lambda message: None, budget_seconds=1e6, expected_seconds=0.0
+    )
+    assert [timing.samples for timing in both] == [
+        pytest.approx([1.0] * WANTED_SAMPLES),
+        pytest.approx([2.0] * WANTED_SAMPLES),
+    ]
+    both = time_alternately(
+        [quick, slow], on_progress=lambda message: None, budget_seconds=2.0, expected_seconds=3.0
+    )
+    assert all(timing.samples == [] and timing.notes for timing in both)
