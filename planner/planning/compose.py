@@ -146,7 +146,7 @@ def _price(freed: int, seconds: float) -> str:
 def learn(
     composition: Composition, choices: tuple[Choice, ...], windows: Windows, certified_bytes: int
 ) -> Composition:
-    """The composition with levels raised where a certified step was higher than estimated.
+    """The composition with levels moved to where a certified step really was.
 
     Units inside segments have no windows of their own; where they explain the difference, all
     levels of backward rise by what is left of it.
@@ -163,7 +163,7 @@ def learn(
     }
 
     def missing(name: str, seen: int) -> int:
-        return max(0, int(seen) - estimated[name])
+        return int(seen) - estimated[name]
 
     units = tuple(
         unit
@@ -179,7 +179,7 @@ def learn(
         replace(
             gap,
             level_bytes=gap.level_bytes
-            + missing(gap.name, windows.gaps.get(gap.name, (0, gap.after))[0]),
+            + missing(gap.name, windows.gaps.get(gap.name, (estimated[gap.name], 0))[0]),
         )
         for gap in problem.gaps
     )

@@ -26,6 +26,12 @@ ATTEMPTS = 12
 """Certificates that miss their budget before the search gives the budget up."""
 
 
+NO_CHEAPER = 1 - 1e-6
+"""A candidate must promise to be cheaper than the best known by more than rounding."""
+
+PRECISE = 0.002
+"""An estimate this much too high, relative, is not worth learning from."""
+
 SPREADS = 6
 """Rounds of filling the frontier: proposals for different budgets can be the same."""
 
@@ -153,7 +159,7 @@ class Search:
             step_flops(tape),
             candidate,
         )
-        if found.peak_bytes > candidate.solution.peak_bytes:
+        if not 1 - PRECISE <= found.peak_bytes / candidate.solution.peak_bytes <= 1:
             self._learn(found, candidate)
         return found
 
@@ -169,13 +175,14 @@ class Search:
         """The quickest strategy whose certified peak is within the budget; None where none is."""
         for _ in range(ATTEMPTS):
             candidate = self.propose(budget_bytes)
-            if candidate is None:
+            best = self._cheapest_known(budget_bytes)
+            if candidate is None or (best and candidate.seconds >= best.cost_seconds * NO_CHEAPER):
+                break
+            if _key(candidate.strategy) in self.known:
                 break
             ((_, outcome),) = self.certify([candidate])
             if isinstance(outcome, HeadroomError):
                 del self.variants[candidate.variant]
-            elif outcome.peak_bytes <= budget_bytes:
-                return self._cheapest_known(budget_bytes)
         return self._cheapest_known(budget_bytes)
 
     def _cheapest_known(self, budget_bytes: int) -> Certified | None:
