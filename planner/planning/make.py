@@ -44,7 +44,7 @@ class Wishes:
     """What the search is asked for.
 
     Attributes:
-        budget_bytes: None: what the host has.
+        budget_bytes: what may be alive at any point of the step.
         patterns: module paths to choose for, or None.
         batch_size: of a step, to be split into micro-batches; 1 where it cannot be.
         shapes: other shapes of the workload to consider (attention, precision, ...).
