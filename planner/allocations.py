@@ -6,7 +6,8 @@ thousands of events cost about a second to collect.
 
 Limitation: the allocator reports only from threads that carry the profiler's state, which are the
 recording thread and those that autograd starts for it. An allocation made in another Python thread
-is not seen.
+is not seen. The reporter remembers the size of what an earlier recording of the same process saw at
+an address, so tensors from before a second recording may count when they are released in it.
 """
 
 from __future__ import annotations

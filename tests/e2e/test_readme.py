@@ -66,9 +66,21 @@ def test_the_run_stands_beside_its_prediction(walk_through):
     assert abs(run["relative_error"]) < 0.01
 
 
+def test_the_plan_is_within_its_budget_and_its_run_proves_it(walk_through):
+    _, folder = walk_through
+    plan = json.loads((folder / "plan.json").read_text())
+    assert plan["feasible"]
+    assert plan["prediction"]["peak_bytes"] <= plan["budget_bytes"] < plan["baseline"]["peak_bytes"]
+    run = json.loads((folder / "plan-run.json").read_text())
+    assert run["status"] == "succeeded"
+    assert abs(run["relative_error"]) < 0.001
+    assert run["measured"]["peak_bytes"] < run["baseline"]["measured"]["peak_bytes"]
+    assert run["gradients_match"]["match"]
+
+
 def test_the_wrong_request_is_told_field_and_remedy(walk_through):
     printed, _ = walk_through
-    problem = json.loads(printed[3])
+    problem = json.loads(printed[4])
     assert problem["status"] == 422
     pointers = {error["pointer"]: error["remedy"] for error in problem["errors"]}
     assert "/workload/batch_size" in pointers
@@ -77,5 +89,6 @@ def test_the_wrong_request_is_told_field_and_remedy(walk_through):
 
 def test_the_commands_print_their_tables(walk_through):
     printed, _ = walk_through
-    assert "At the peak" in printed[4]
-    assert "whole workload" in printed[4]
+    assert "At the peak" in printed[5]
+    assert "whole workload" in printed[5]
+    assert "Certified by simulation" in printed[5]

@@ -36,7 +36,7 @@ def asked(monkeypatch):
     """A planner that answers with a fixed plan; what it was asked is in the list."""
     found = []
 
-    def make_plan(request, device, progress):
+    def make_plan(request, device, progress, *, devices):
         found.append((request, device))
         progress(PROGRESS)
         return Plan.model_validate(PLAN), TAPE
