@@ -129,7 +129,7 @@ def _forward_backward(
 
 def forward(job: Job) -> Tensor:
     """The loss of one micro-batch of the job, ready for `backward`."""
-    with _autocast(job):
+    with autocast(job):
         return _loss(job)
 
 
@@ -153,12 +153,12 @@ def _mean_output(outputs: Any) -> Tensor:
 
 
 def _infer(job: Job, hooks: Hooks, steps: int) -> None:
-    with torch.inference_mode(), _autocast(job), _phase(hooks, "step0.forward"):
+    with torch.inference_mode(), autocast(job), _phase(hooks, "step0.forward"):
         job.model(**job.inputs)
 
 
 def _generate(job: Job, hooks: Hooks, steps: int) -> None:
-    with torch.inference_mode(), _autocast(job):
+    with torch.inference_mode(), autocast(job):
         hooks.enter("step0.prefill")
         with _second_forward_starts(job.model, lambda: _switch(hooks)) as state:
             generate(job.model, job.inputs, job.workload)
@@ -189,7 +189,8 @@ def _second_forward_starts(
         handle.remove()
 
 
-def _autocast(job: Job) -> AbstractContextManager[Any]:
+def autocast(job: Job) -> AbstractContextManager[Any]:
+    """The context that the job's forward runs in, as its precision says."""
     dtype = {"amp-bf16": torch.bfloat16, "amp-fp16": torch.float16}.get(job.workload.precision)
     return nullcontext() if dtype is None else torch.autocast(job.device_type, dtype=dtype)
 

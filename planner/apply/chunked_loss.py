@@ -47,7 +47,6 @@ class PromisedLogits:
     Attributes:
         head: makes logits of hidden states [..., width].
         steps: what was done to the logits since, number by number.
-        rows: whether the leading dimensions were flattened.
     """
 
     head: Forward

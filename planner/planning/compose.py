@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.planning.lab import ROOT
 from planner.planning.options import NONE, Options
 from planner.planning.units import Found
 from planner.planning.windows import Places, Windows, read_windows
@@ -130,7 +131,7 @@ def _choices(composition: Composition, choice: Choice) -> list[UnitChoice]:
 
 def _placed(module: str, path: str) -> str:
     """A path that begins with `lab.ROOT` as one in the model."""
-    return path + module[len("unit") :]
+    return path + module.removeprefix(ROOT)
 
 
 def _reason(unit: Unit, number: int) -> str:

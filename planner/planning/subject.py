@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from planner.apply import apply_strategy, remove_strategy
 from planner.planning.calls import Call, CallRecorder
-from planner.step import Job
+from planner.step import Job, autocast
 from planner.strategy import Strategy
 from planner.tape import Tape
 from planner.trace import Tracer, forget_step
-
-AUTOCAST = {"amp-bf16": torch.bfloat16, "amp-fp16": torch.float16}
 
 
 @dataclass
@@ -73,5 +69,4 @@ class Subject:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context that the job's forward runs in."""
-        dtype = AUTOCAST.get(self.job.workload.precision)
-        return nullcontext() if dtype is None else torch.autocast(self.job.device_type, dtype=dtype)
+        return autocast(self.job)

@@ -24,7 +24,6 @@ class Windows:
     Attributes:
         forward, backward: for each unit in order; 0 where it never ran.
         gaps: outside of units, by name: bytes and the number of units saved there.
-        starts: as `backward`, at the begin of the unit's backward.
     """
 
     forward: Ints
