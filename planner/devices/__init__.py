@@ -1,5 +1,5 @@
 """Device profiles: what a device holds and how fast it is."""
 
-from planner.devices.profile import BUILTIN, DeviceProfile
+from planner.devices.profile import BUILTIN, ByteRange, DeviceProfile
 
-__all__ = ["BUILTIN", "DeviceProfile"]
+__all__ = ["BUILTIN", "ByteRange", "DeviceProfile"]
