@@ -9,13 +9,25 @@ from pydantic import Field
 from planner.data import Data
 from planner.quantities import Bytes
 
+FlopsKey = Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8"]
+Mode = Literal["train", "inference", "generation"]
+Rate = Annotated[float, Field(gt=0)]
+
 
 class ByteRange(Data):
-    """Bytes that are known between two bounds only."""
+    """Bytes that are known between two bounds only; a measured number has both the same."""
 
     low_bytes: Bytes
     high_bytes: Bytes
+    measured: bool = Field(False, description="by a worker of this service, on such a device")
     source: str = Field(max_length=500, description="where the bounds come from")
+
+
+class Calibration(Data):
+    """How measured steps compare with the roofline of a profile."""
+
+    ratio: Rate = Field(description="measured seconds over the roofline's: the runs' median")
+    runs: int = Field(ge=1, description="runs that the ratio is the median of")
 
 
 class DeviceProfile(Data):
@@ -33,16 +45,27 @@ class DeviceProfile(Data):
     context_bytes: ByteRange | None = Field(
         None, description="what the driver's context and loaded libraries take of the device"
     )
-    memory_bytes: Bytes | None = Field(None, description="capacity; none: the host's")
-    peak_flops: dict[Annotated[str, Field(max_length=20)], float] = Field(
-        {}, max_length=20, description="peak FLOP/s by dtype, e.g. {'fp32': 1e12}"
+    memory_bytes: Bytes | None = Field(
+        None, description="capacity as the driver reports it to CUDA; none: the host's"
+    )
+    peak_flops: dict[FlopsKey, Rate] = Field(
+        {}, description="dense peak FLOP/s by dtype of a matrix product, e.g. {'fp32': 1e12}"
     )
     memory_bandwidth_bytes_per_s: float | None = Field(None, gt=0)
     host_bandwidth_bytes_per_s: float | None = Field(
         None, gt=0, description="each way between device and host memory; for offloading"
     )
     op_overhead_s: float = Field(0.0, ge=0, le=1, description="time that an op takes at least")
-    source: str | None = Field(None, max_length=500, description="where the numbers come from")
+    calibration: dict[Mode, Calibration] = Field(
+        {}, description="by mode of the workload; a service fills it in from its own runs"
+    )
+    driver_names: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        [], max_length=20, description="names that the driver has for such a device"
+    )
+    source: str | None = Field(None, max_length=1_000, description="where the numbers come from")
+    limitations: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+        [], max_length=20, description="what is not known of it; predictions repeat this"
+    )
 
     @property
     def compute_capability(self) -> tuple[int, int] | None:
@@ -51,16 +74,3 @@ class DeviceProfile(Data):
             return None
         number = int(self.architecture.removeprefix("sm_"))
         return number // 10, number % 10
-
-
-BUILTIN: dict[str, DeviceProfile] = {
-    "cpu": DeviceProfile(
-        name="cpu",
-        kind="cpu",
-        peak_flops={"fp32": 1e11, "bf16": 1e11, "fp16": 1e11},
-        memory_bandwidth_bytes_per_s=2e10,
-        op_overhead_s=3e-6,
-        source="kernels of PyTorch's CPU build; capacity is the worker's host's; speeds are those "
-        "of two server cores, nominal, so that plans do not depend on how busy the host is",
-    )
-}
