@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from planner.check import check, check_plan
-from planner.cost import step_seconds
-from planner.devices import BUILTIN
+from planner.devices import builtin_device
 from planner.planning import make_plan
 from planner.plans import Plan, PlanRequest
+from planner.predict import predict
 from planner.prediction import Prediction
 from planner.request import SimulationRequest
-from planner.simulation import simulate as replay
 from planner.trace import trace
 
 
@@ -24,10 +23,8 @@ def simulate(request: dict[str, Any]) -> Prediction:
         pydantic.ValidationError, planner.errors.HeadroomError: the request is wrong or cannot run.
     """
     checked = check(SimulationRequest.model_validate(request))
-    device = BUILTIN[checked.device]
-    tape = trace(checked, device)
-    seconds = step_seconds(tape, device)
-    return replay(tape).model_copy(update={"step_seconds": seconds})
+    device = builtin_device(checked.device)
+    return predict(trace(checked, device), device, checked.workload.mode)
 
 
 def plan(request: dict[str, Any], *, helpers: int = 0) -> Plan:
@@ -40,4 +37,4 @@ def plan(request: dict[str, Any], *, helpers: int = 0) -> Plan:
         pydantic.ValidationError, planner.errors.HeadroomError: as `simulate`.
     """
     checked = check_plan(PlanRequest.model_validate(request))
-    return make_plan(checked, BUILTIN[checked.device], helpers=helpers)[0]
+    return make_plan(checked, builtin_device(checked.device), helpers=helpers)[0]

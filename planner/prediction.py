@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from planner.devices.profile import ByteRange
 
 
 class Phase(BaseModel):
@@ -58,10 +62,22 @@ class Prediction(BaseModel):
         description="live bytes at the peak by module, largest first"
     )
     reserved_bytes: int | None = None
-    device_bytes: int | None = None
+    device_bytes: int | None = Field(
+        None, description="reserved_bytes and the upper bound of context_bytes"
+    )
+    context_bytes: ByteRange | None = Field(
+        None, description="of the device: measured by a worker, or published by others"
+    )
     parameter_count: int
     trainable_parameter_count: int
     step_flops: int
     step_seconds: float | None = None
+    step_seconds_basis: Literal["roofline", "calibrated"] | None = Field(
+        None, description="calibrated: the roofline's seconds times what measured runs took of it"
+    )
+    step_seconds_runs: int = Field(0, description="measured runs that the calibration rests on")
+    roofline_seconds: float | None = Field(
+        None, description="by the device profile's peaks alone; plans compare these"
+    )
     op_count: int
     limitations: list[str] = Field([], description="what this number does not cover, in words")

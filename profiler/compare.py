@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from planner.devices import BUILTIN
+from planner.devices import builtin_device
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
 from profiler.executor import Executor
@@ -56,7 +56,7 @@ async def predict_and_measure(
     Raises:
         SystemExit: one of the two failed; its problem is the message.
     """
-    device = BUILTIN[request.get("device", "cpu")].model_dump(mode="json")
+    device = builtin_device(request.get("device", "cpu")).model_dump(mode="json")
     prediction = None
     async with Executor() as executor:
         if trace:

@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from planner.check import check, check_plan
-from planner.cost import step_seconds
 from planner.devices import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
 from planner.plans import PlanRequest
+from planner.predict import predict
 from planner.request import SimulationRequest
-from planner.simulation import simulate as replay
 from planner.trace import trace
 from planner.versions import versions
 from profiler.channel import Channel, JobResult
@@ -28,7 +27,7 @@ def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
     request, device = _validated(payload)
     tape = trace(request, device, progress=lambda phase: channel.progress({"phase": phase}))
     channel.progress({"phase": "simulate"})
-    prediction = replay(tape).model_copy(update={"step_seconds": step_seconds(tape, device)})
+    prediction = predict(tape, device, request.workload.mode)
     result = {"prediction": prediction.model_dump(mode="json"), "versions": versions()}
     return JobResult(result, {"tape": tape.to_bytes()})
 

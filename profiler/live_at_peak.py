@@ -18,7 +18,7 @@ import numpy as np
 
 from planner.allocations import Allocations, Mark, record_allocations
 from planner.check import check
-from planner.devices import BUILTIN
+from planner.devices import builtin_device
 from planner.request import SimulationRequest
 from planner.simulation import phase_at, storage_label
 from planner.step import execute, prepare
@@ -135,7 +135,7 @@ def main() -> None:
     arguments = parser.parse_args()
     request = check(SimulationRequest.model_validate(json.loads(arguments.request.read_text())))
     measured = measured_at_peak(request, arguments.phase)
-    predicted = predicted_at_peak(trace(request, BUILTIN[request.device]), arguments.phase)
+    predicted = predicted_at_peak(trace(request, builtin_device(request.device)), arguments.phase)
     for title, mine, other in (
         ("measured, not predicted", measured, predicted),
         ("predicted, not measured", predicted, measured),

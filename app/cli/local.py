@@ -14,7 +14,7 @@ from app.jobs.comparison import compare_phases, predicted, relative_error
 from app.kit.pointers import describe
 from app.kit.schema import known_fields
 from planner.check import check, check_plan
-from planner.devices import BUILTIN
+from planner.devices import BUILTIN, builtin_device
 from planner.errors import FieldProblem, InvalidRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
@@ -70,14 +70,9 @@ class _Session:
     """One command's work: the checked request, and an executor for as long as it takes."""
 
     def __init__(self, request: SimulationRequest | PlanRequest, on_progress: OnProgress) -> None:
-        if request.device not in BUILTIN:
-            raise InvalidRequest.at(
-                "/device",
-                f"{request.device} is no built-in device",
-                f"one of {', '.join(BUILTIN)}; a posted device needs its service",
-            )
+        device = builtin_device(request.device)
         self._request = request.model_dump(mode="json")
-        self._device = BUILTIN[request.device].model_dump(mode="json")
+        self._device = device.model_dump(mode="json")
         self._on_progress = on_progress
         self._executor = Executor()
 

@@ -23,9 +23,10 @@ from planner.planning.variants import (
 )
 from planner.planning.workshop import Factory, Workshop
 from planner.plans import DEFAULT_ALLOW, FrontierPoint, Infeasible, Overhead, Plan, SolverReport
+from planner.predict import predict
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
-from planner.simulation import simulate, step_flops
+from planner.simulation import step_flops
 from planner.strategy import Strategy
 from planner.tape import Tape
 from planner.trace import Tracer
@@ -246,8 +247,7 @@ class _Planning:
         return plan, shown.tape
 
     def _prediction(self, certified: Certified) -> Prediction:
-        prediction = simulate(certified.tape)
-        return prediction.model_copy(update={"step_seconds": certified.step_seconds})
+        return predict(certified.tape, self._device)
 
     def _report(self, shown: Certified) -> SolverReport:
         solution = shown.candidate.solution if shown.candidate else None
