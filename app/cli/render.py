@@ -33,10 +33,19 @@ def prediction(resource: dict[str, Any]) -> RenderableType:
         f"{found['trainable_parameter_count']:,} of them trained; "
         f"{found['step_flops'] / 1e9:,.1f} GFLOP a step; {found['op_count']:,} ops"
     )
+    seconds = [_step_time(found)] if found.get("step_seconds") is not None else []
     notes = [Text(f"Note: {note}", style="yellow") for note in found.get("limitations", [])]
     # Side by side where the terminal is wide enough, else one below the other.
     tables = Columns([_phases(found), _categories(found), _modules(found)], padding=(0, 3))
-    return Group(headline, facts, *notes, "", tables)
+    return Group(headline, facts, *seconds, *notes, "", tables)
+
+
+def _step_time(found: dict[str, Any]) -> str:
+    if found.get("step_seconds_basis") == "calibrated":
+        basis = f"calibrated by {found['step_seconds_runs']} measured runs"
+    else:
+        basis = "by the device's peaks alone: a lower bound"
+    return f"One step: {found['step_seconds']:.3g} s, {basis}"
 
 
 def headed(title: str, first: str, *numbers: str) -> Table:

@@ -12,11 +12,13 @@ from planner.devices import BUILTIN, DeviceProfile
 
 
 async def device_profile(session: AsyncSession, name: str) -> DeviceProfile | None:
-    """The profile of that name, if there is one."""
-    if name in BUILTIN:
-        return BUILTIN[name]
+    """The profile of that name, if there is one.
+
+    A posted one stands before a built-in one that a later version brought along: what is stored
+    refers to it.
+    """
     row = await session.get(Device, name)
-    return None if row is None else DeviceProfile.model_validate(row.profile)
+    return BUILTIN.get(name) if row is None else DeviceProfile.model_validate(row.profile)
 
 
 async def posted_devices(session: AsyncSession) -> list[Device]:
@@ -24,10 +26,16 @@ async def posted_devices(session: AsyncSession) -> list[Device]:
     return list((await session.scalars(select(Device).order_by(Device.name))).all())
 
 
+async def all_profiles(session: AsyncSession) -> dict[str, DeviceProfile]:
+    """All profiles by name, those built in first."""
+    posted = [DeviceProfile.model_validate(row.profile) for row in await posted_devices(session)]
+    return {**BUILTIN, **{profile.name: profile for profile in posted}}
+
+
 async def device_names(session: AsyncSession) -> list[str]:
-    """Names of all profiles, built in and posted; at most a hundred."""
+    """Names of all profiles, those built in first; at most a hundred of the posted ones."""
     posted = await session.scalars(select(Device.name).order_by(Device.name).limit(100))
-    return sorted(BUILTIN) + list(posted.all())
+    return list(dict.fromkeys((*BUILTIN, *posted.all())))
 
 
 async def add_device(session: AsyncSession, profile: DeviceProfile) -> bool:

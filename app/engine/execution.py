@@ -11,16 +11,17 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
-from app.devices.repository import device_profile, posted_devices
+from app.devices.measured import measurements
+from app.devices.repository import all_profiles, device_profile
 from app.engine.progress import ProgressWriter
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
+from app.jobs.comparison import seconds_ratio
 from app.jobs.lifecycle import Claim, Job
 from app.models import Plan, Run, Simulation, Worker
 from app.models.attempt import AttemptOutcome
 from app.plans.planned import planned_simulation
 from app.settings import Settings
-from planner.devices import BUILTIN
 from planner.errors import HeadroomError
 from planner.plans import Plan as FoundPlan
 from planner.plans import PlanRequest
@@ -120,8 +121,10 @@ class JobExecution:
             device = await device_profile(session, job.device)
             unplanned = await _unplanned_peak(session, job)
             devices = await _all_devices(session) if isinstance(job, Plan) else []
+            measured = await measurements(session, job.device)
         if device is None:
             raise HeadroomError(f"the device profile {job.device!r} is gone")
+        device = measured.applied(device)
         profile, limits = device.model_dump(mode="json"), self._limits(job)
         if isinstance(job, Run):
             return await self._executor.run(
@@ -160,6 +163,8 @@ class JobExecution:
             if isinstance(job, Run):
                 worker = await session.get(Worker, self._worker_id)
                 job.worker = None if worker is None else _describe(worker)
+                if worker is not None and job.measured and _is_of_profile(worker, job.device):
+                    job.seconds_ratio = seconds_ratio(job.predicted, job.measured)
             await artifacts.save(session, job.id, files)
             lifecycle.finish(session, job, status, outcome.problem)
             await lifecycle.close_attempt(
@@ -188,8 +193,14 @@ async def _unplanned_peak(session: AsyncSession, job: Job) -> int | None:
 
 
 async def _all_devices(session: AsyncSession) -> list[dict[str, Any]]:
-    posted = [row.profile for row in await posted_devices(session)]
-    return [profile.model_dump(mode="json") for profile in BUILTIN.values()] + posted
+    measured = await measurements(session)
+    profiles = (await all_profiles(session)).values()
+    return [measured.applied(profile).model_dump(mode="json") for profile in profiles]
+
+
+def _is_of_profile(worker: Worker, profile: str) -> bool:
+    """Whether what the worker measures is of that device: a CPU's profile stands for any CPU."""
+    return worker.labels.get("device") == "cpu" or worker.labels.get("profile") == profile
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

@@ -11,6 +11,8 @@ PREDICTED_FIELDS = (
     "reserved_bytes",
     "device_bytes",
     "step_seconds",
+    "step_seconds_basis",
+    "roofline_seconds",
 )
 
 
@@ -29,6 +31,12 @@ def relative_error(predicted: float | None, measured: float | None) -> float | N
     if measured == 0:
         return 0.0 if predicted == 0 else None
     return (predicted - measured) / measured
+
+
+def seconds_ratio(predicted: dict[str, Any], measured: dict[str, Any]) -> float | None:
+    """Measured seconds of a step over the roofline's; None where either is missing."""
+    roofline, seconds = predicted.get("roofline_seconds"), measured.get("step_seconds")
+    return seconds / roofline if roofline and seconds else None
 
 
 def compare_phases(predicted: dict[str, Any], measured: dict[str, Any]) -> list[dict[str, Any]]:

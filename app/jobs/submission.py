@@ -15,6 +15,7 @@ from app.jobs import idempotency, lifecycle, repository
 from app.jobs.repository import Answer
 from app.kit.ids import new_id
 from app.models import JobStatus
+from planner.devices import check_simulated
 from planner.errors import InvalidRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest, content_hash
@@ -79,7 +80,8 @@ async def submit(
     stored and enqueued in one transaction.
 
     Raises:
-        InvalidRequest: names the fields that are wrong; nothing is stored.
+        InvalidRequest: names the fields that are wrong, or a device that cannot be simulated;
+            nothing is stored.
         IdempotencyKeyReused: the key was given with another body before.
     """
     await context.warm.wait()
@@ -124,10 +126,12 @@ async def _store(
 
 
 async def _check_device(session: AsyncSession, name: str) -> None:
-    if "\0" in name or await device_profile(session, name) is None:
+    profile = None if "\0" in name else await device_profile(session, name)
+    if profile is None:
         known = ", ".join(await device_names(session))
         raise InvalidRequest.at(
             "/device",
             f"there is no device profile {name!r}",
             f"use one of: {known}; or POST a profile to /v1/devices",
         )
+    check_simulated(profile)

@@ -3,6 +3,7 @@
 from app.models.artifact import Artifact
 from app.models.attempt import JobAttempt
 from app.models.base import Base, JobStatus
+from app.models.context import DeviceContext
 from app.models.device import Device
 from app.models.event import Event
 from app.models.idempotency import IdempotencyKey
@@ -15,6 +16,7 @@ __all__ = [
     "Artifact",
     "Base",
     "Device",
+    "DeviceContext",
     "Event",
     "IdempotencyKey",
     "JobAttempt",

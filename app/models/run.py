@@ -28,6 +28,7 @@ class Run(JobColumns, Base):
     labels: Mapped[dict[str, str]] = mapped_column(Json)
     model_type: Mapped[str | None] = mapped_column(String(200), index=True)
     task: Mapped[str | None] = mapped_column(String(60), index=True)
+    mode: Mapped[str | None] = mapped_column(String(20))
     device: Mapped[str] = mapped_column(String(100), index=True)
 
     measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -37,6 +38,8 @@ class Run(JobColumns, Base):
     predicted: Mapped[dict[str, Any]] = mapped_column(Json)
     relative_error: Mapped[float | None] = mapped_column()
     phases: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    seconds_ratio: Mapped[float | None] = mapped_column()
+    """Measured step over the roofline's; NULL where it ran on another device than the profile's."""
 
     baseline: Mapped[dict[str, Any] | None] = mapped_column(Json)
     """Of a plan: what the step takes with nothing applied, or why that was not measured."""

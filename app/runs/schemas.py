@@ -44,7 +44,8 @@ class RunCreate(BaseModel):
     labels: dict[LabelName, Label] | None = Field(
         default=None,
         max_length=20,
-        description="what the worker must have; default: the kind of the device predicted for",
+        description="what the worker must have; default: the kind of the device predicted for, "
+        "and where that is cuda its profile: a card that a built-in profile describes",
     )
 
 
@@ -57,6 +58,8 @@ class Predicted(BaseModel):
     reserved_bytes: int | None = None
     device_bytes: int | None = None
     step_seconds: float | None = None
+    step_seconds_basis: str | None = Field(None, description="roofline, or calibrated by runs")
+    roofline_seconds: float | None = None
 
 
 class PhaseComparison(BaseModel):

@@ -54,6 +54,7 @@ async def _submit(
         labels=labels,
         model_type=subject.model_type,
         task=subject.task,
+        mode=subject.mode,
         device=subject.device,
         predicted=comparison.predicted(subject.prediction),
     )
@@ -95,6 +96,9 @@ async def _labels(session: AsyncSession, body: RunCreate, subject: Subject) -> d
     device = await device_profile(session, subject.device)
     kind = device.kind if device is not None else subject.device
     labels = dict(body.labels or {})
+    if not labels and kind == "cuda":
+        # Another card's kernels and memory are not what was predicted; labels may ask for one.
+        labels["profile"] = subject.device
     if labels.setdefault("device", kind) != kind:
         raise InvalidRequest.at(
             "/labels/device",

@@ -24,6 +24,7 @@ class Subject:
 
     model_type: str | None
     task: str | None
+    mode: str
     device: str
     prediction: dict[str, Any]
 
@@ -57,7 +58,11 @@ async def find_subject(session: AsyncSession, body: RunCreate) -> Subject:
         return _planned(await _succeeded(session, Plan, body.plan_id))
     simulation = await _succeeded(session, Simulation, body.simulation_id or "")
     return Subject(
-        simulation.model_type, simulation.task, simulation.device, simulation.prediction or {}
+        simulation.model_type,
+        simulation.task,
+        simulation.mode,
+        simulation.device,
+        simulation.prediction or {},
     )
 
 
@@ -70,7 +75,7 @@ def _planned(plan: Plan) -> Subject:
     found = FoundPlan.model_validate(plan.plan)
     request = planned_simulation(PlanRequest.model_validate(plan.request), found)
     prediction = (plan.plan or {})["prediction"]
-    return Subject(plan.model_type, plan.task, request.device, prediction)
+    return Subject(plan.model_type, plan.task, plan.mode, request.device, prediction)
 
 
 async def _succeeded(session: AsyncSession, table: type[Answer], job_id: str) -> Answer:

@@ -50,7 +50,7 @@ async def choose_queue(session: AsyncSession, settings: Settings, wanted: dict[s
         raise InvalidRequest.at(
             "/labels",
             f"no worker with {_words(wanted)} is known",
-            f"leave labels out, or use those of a worker: {_known(workers)}",
+            f"start such a worker, or give the labels of one: {_known(workers)}",
         )
     load = select(Run.queue, func.count()).where(Run.status.in_(UNFINISHED)).group_by(Run.queue)
     waiting: dict[str, int] = {row[0]: row[1] for row in await session.execute(load)}

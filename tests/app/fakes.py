@@ -22,6 +22,8 @@ PREDICTION = {
     "parameter_count": 250,
     "trainable_parameter_count": 250,
     "step_flops": 10,
+    "step_seconds": 0.5,
+    "roofline_seconds": 0.5,
     "op_count": 3,
 }
 MEASURED = {
@@ -32,6 +34,7 @@ MEASURED = {
         {"name": "step1.backward", "peak_bytes": 1250, "end_bytes": 400},
     ],
     "start_bytes": 0,
+    "step_seconds": 1.0,
 }
 
 

@@ -58,6 +58,7 @@ class TestAgainstAService:
             (["models"], "text-generation"),
             (["models", "fill-mask"], "bert"),
             (["devices"], "cpu"),
+            (["devices", "h100-80gb"], "sm_90"),
             (["workers"], "online"),
             (["simulations"], "Status"),
         ],

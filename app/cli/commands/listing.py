@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from app.cli import render, render_plan
+from app.cli import render, render_device, render_plan
 from app.cli.backend import DEFAULT_SERVER, JsonOption, ServerOption
 from app.cli.console import out, print_json
 from app.cli.outcome import require_succeeded
@@ -57,16 +58,26 @@ def models(
         out.print(render.listing(columns, catalogue["presets"], ""))
 
 
-def devices(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> None:
-    """Device profiles that a simulation can name."""
-    page = Server(server).get("/v1/devices")
+def devices(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one.")] = None,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """Device profiles, or one of them in full: memory, speeds, and where each number comes from."""
+    client = Server(server)
+    if name is not None:
+        device = client.get(f"/v1/devices/{quote(name, safe='')}")
+        print_json(device) if json else out.print(render_device.device(device))
+        return
     columns = [
         ("Name", "name"),
         ("Kind", "kind"),
+        ("Architecture", "architecture"),
         ("Memory", "memory_bytes"),
-        ("Where the numbers come from", "source"),
+        ("Simulated", "simulated"),
+        ("Origin", "origin"),
     ]
-    _show(page, columns, "No devices.", json)
+    _show(client.get("/v1/devices"), columns, "No devices.", json)
 
 
 def workers(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> None:

@@ -81,6 +81,8 @@ async def test_jobs_are_done_by_a_worker_with_the_labels(client, database, start
     assert run["relative_error"] == pytest.approx(-0.2)
     assert [phase["relative_error"] for phase in run["phases"]] == [0, pytest.approx(-0.2)]
     assert run["environment"] == {"threads": 2}
+    calibration = client.get("/v1/devices/cpu").json()["calibration"]
+    assert calibration == {"train": {"ratio": 2.0, "runs": 1}}
 
     plan_id = client.post("/v1/plans", json=plan_body()).json()["id"]
     plan = wait_for(client, f"/v1/plans/{plan_id}", "succeeded")
