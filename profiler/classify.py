@@ -52,8 +52,8 @@ def classify(observed: Observed) -> Outcome:
 
 
 def _out_of_memory(observed: Observed, detail: str, extra: dict[str, Any]) -> Outcome:
-    limit = observed.limits.memory_bytes
-    extra = {"phase": observed.phase, "limit_bytes": limit, **extra}
+    extra = {"phase": observed.phase, "limit_bytes": observed.limits.memory_bytes, **extra}
+    limit = extra["limit_bytes"]
     allowed = format_bytes(limit) if limit is not None else "this host gives it"
     sentence = f"the job needs more memory than the {allowed} that it may take"
     detail = f"{sentence}: {detail}" if detail else sentence

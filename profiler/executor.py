@@ -31,6 +31,7 @@ JOBS = {
     "simulate": "profiler.jobs:simulate",
     "plan": "profiler.jobs:plan",
     "run": "profiler.jobs:run",
+    "context": "profiler.jobs:context",
 }
 PRELOAD = ("planner.preload",)
 
@@ -152,6 +153,10 @@ class Executor:
         if baseline:
             payload |= {"baseline": True, "baseline_bytes": baseline_bytes}
         return await self.execute("run", payload, limits=limits, on_progress=on_progress)
+
+    async def context(self, *, limits: Limits | None = None) -> Outcome:
+        """Measure a CUDA context; the result is that of `profiler.context.measure_context`."""
+        return await self.execute("context", {}, limits=limits)
 
     async def execute(
         self,

@@ -16,6 +16,7 @@ from planner.request import SimulationRequest
 from planner.trace import trace
 from planner.versions import versions
 from profiler.channel import Channel, JobResult
+from profiler.measure_cuda import device_memory_errors
 from profiler.plan_run import PlanRun
 from profiler.run import check_fits, measure_request
 
@@ -44,6 +45,13 @@ def plan(payload: dict[str, Any], channel: Channel) -> JobResult:
     return JobResult(result, {"tape": tape.to_bytes()})
 
 
+def context(payload: dict[str, Any], channel: Channel) -> JobResult:
+    """Measure what a CUDA context takes of this process's device (`profiler.context`)."""
+    from profiler.context import measure_context
+
+    return JobResult(measure_context(), {})
+
+
 def run(payload: dict[str, Any], channel: Channel) -> JobResult:
     """Execute on real tensors: `{"measured", "environment"}` and the artifact `timeline`.
 
@@ -52,12 +60,13 @@ def run(payload: dict[str, Any], channel: Channel) -> JobResult:
     """
     started = time.monotonic()
     request, device = _validated(payload)
-    found = measure_request(
-        request,
-        device_kind=device.kind,
-        on_progress=channel.progress,
-        timing_budget_seconds=channel.limits.timing_budget_seconds,
-    )
+    with device_memory_errors():
+        found = measure_request(
+            request,
+            device_kind=device.kind,
+            on_progress=channel.progress,
+            timing_budget_seconds=channel.limits.timing_budget_seconds,
+        )
     if device.kind == "cpu":
         check_fits(found.measured, channel.limits.memory_bytes)
     result = {

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from profiler import nvml
 from profiler.marks import OnProgress
 from profiler.measured import Measured, MeasuredPhase
+from profiler.outcome import RunOutOfMemory
 from profiler.recorded import Recorded
 from profiler.timeline import Timeline
 from profiler.timing import Step
@@ -66,6 +69,24 @@ def record(build: Callable[[], Step], *, on_progress: OnProgress) -> Recorded:
         expected_seconds=phases.seconds_of_last_step(),
         synchronize=torch.cuda.synchronize,
     )
+
+
+@contextmanager
+def device_memory_errors() -> Iterator[None]:
+    """Turn the caching allocator's refusal into what it was refused: the device's memory.
+
+    Raises:
+        RunOutOfMemory: with the device's capacity as the limit, not the host's.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RunOutOfMemory(
+            str(error).partition("\n")[0][:1000],
+            limit_bytes=int(torch.cuda.get_device_properties().total_memory),
+            allocated_bytes=torch.cuda.memory_allocated(),
+            reserved_bytes=torch.cuda.memory_reserved(),
+        ) from error
 
 
 class DriverBytes:
@@ -139,6 +160,7 @@ class AllocatorPhases:
         """End a phase. The device is waited for, so that the time is the phase's own."""
         torch.cuda.synchronize()
         peaks = self._peaks_since_last()
+        shown = self._driver.now()
         self._phases.append(
             MeasuredPhase(
                 name=phase,
@@ -146,9 +168,10 @@ class AllocatorPhases:
                 end_bytes=torch.cuda.memory_allocated(),
                 reserved_bytes=peaks.reserved,
                 requested_bytes=peaks.requested,
+                device_bytes=shown,
             )
         )
-        if (shown := self._driver.now()) is not None:
+        if shown is not None:
             self._device_bytes = max(self._device_bytes or 0, shown)
         name, start, _ = self.spans[-1]
         self.spans[-1] = (name, start, time.time_ns())
@@ -190,15 +213,29 @@ class AllocatorPhases:
         )
 
 
+_LIVE = {"alloc": 1, "free_requested": -1}
+_RESERVED = {"segment_alloc": 1, "segment_map": 1, "segment_free": -1, "segment_unmap": -1}
+
+
 def to_timeline(trace: list[dict[str, Any]], spans: list[tuple[str, int, int]]) -> Timeline:
-    """Requested bytes after each `alloc` and `free_requested` entry of the allocator's history."""
-    sign = {"alloc": 1, "free_requested": -1}
-    kept = [entry for entry in trace if entry["action"] in sign]
+    """Requested bytes after each `alloc` and `free_requested` entry of the allocator's history, and
+    the bytes of its segments then.
+    """
+    kept = [entry for entry in trace if entry["action"] in _LIVE or entry["action"] in _RESERVED]
     time_ns = np.array([entry["time_us"] * 1000 for entry in kept], np.int64)
-    delta = np.array([sign[entry["action"]] * entry["size"] for entry in kept], np.int64)
+    live = _running(kept, _LIVE)
+    reserved = _running(kept, _RESERVED)
+    shown = np.array([entry["action"] in _LIVE for entry in kept], np.bool_)
+    time_ns = time_ns[shown]
     origin = min([start for _, start, _ in spans] + time_ns[:1].tolist(), default=0)
     return Timeline(
         time_ns=time_ns - origin,
-        live_bytes=np.cumsum(delta),
+        live_bytes=live[shown],
         phases=[(name, start - origin, end - origin) for name, start, end in spans],
+        reserved_bytes=reserved[shown],
     )
+
+
+def _running(trace: list[dict[str, Any]], sign: dict[str, int]) -> npt.NDArray[np.int64]:
+    delta = [sign.get(entry["action"], 0) * entry["size"] for entry in trace]
+    return np.cumsum(np.array(delta, np.int64))

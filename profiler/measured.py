@@ -16,6 +16,9 @@ class MeasuredPhase(Phase):
     requested_bytes: int | None = Field(
         None, description="most bytes asked of the caching allocator, before its rounding"
     )
+    device_bytes: int | None = Field(
+        None, description="what the driver showed when the phase ended, context included"
+    )
 
 
 class Measured(BaseModel):

@@ -1,12 +1,19 @@
-"""What NVIDIA's driver says, without a CUDA context: safe in a process that forks later."""
+"""What NVIDIA's driver says, without a CUDA context: safe in a process that forks later.
+
+Without the driver, or without the package `nvidia-ml-py`, there are no cards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-import pynvml
+try:
+    import pynvml
+except ImportError:
+    pynvml = None
 
 
 @dataclass(frozen=True)
@@ -20,14 +27,44 @@ class Gpu:
     compute_capability: str
     driver: str
 
+    @property
+    def architecture(self) -> str:
+        """As device profiles name it: `sm_90` for compute capability 9.0."""
+        return "sm_" + self.compute_capability.replace(".", "")
+
 
 def gpus() -> list[Gpu]:
-    """The cards of this host; none where there is no driver."""
+    """The cards of this host; none where there is no driver.
+
+    Those divided by MIG are left out: CUDA sees only their parts, which no profile describes.
+    """
     with _session() as available:
         if not available:
             return []
         driver = _text(pynvml.nvmlSystemGetDriverVersion())
-        return [_gpu(index, driver) for index in range(pynvml.nvmlDeviceGetCount())]
+        cards = [_gpu(index, driver) for index in range(pynvml.nvmlDeviceGetCount())]
+        return [card for card in cards if card is not None]
+
+
+def visible(cards: Sequence[Gpu], setting: str | None) -> list[Gpu]:
+    """Those cards that `CUDA_VISIBLE_DEVICES` leaves, in its order; all where it is not set.
+
+    As CUDA reads it: indices or beginnings of UUIDs, and nothing after the first that names no
+    card. Indices are the driver's (by PCI bus), as under `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
+    """
+    if setting is None:
+        return list(cards)
+    found: list[Gpu] = []
+    for part in filter(None, (part.strip() for part in setting.split(","))):
+        named = [
+            card
+            for card in cards
+            if part == str(card.index) or (part.startswith("GPU-") and card.uuid.startswith(part))
+        ]
+        if len(named) != 1 or named[0] in found:
+            break
+        found += named
+    return found
 
 
 def process_bytes(uuid: str, pid: int) -> int | None:
@@ -64,6 +101,9 @@ def used_bytes() -> dict[str, int]:
 
 @contextmanager
 def _session() -> Iterator[bool]:
+    if pynvml is None:
+        yield False
+        return
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -75,8 +115,10 @@ def _session() -> Iterator[bool]:
         pynvml.nvmlShutdown()
 
 
-def _gpu(index: int, driver: str) -> Gpu:
+def _gpu(index: int, driver: str) -> Gpu | None:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    if _is_divided(handle):
+        return None
     major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
     return Gpu(
         index=index,
@@ -86,6 +128,14 @@ def _gpu(index: int, driver: str) -> Gpu:
         compute_capability=f"{major}.{minor}",
         driver=driver,
     )
+
+
+def _is_divided(handle: Any) -> bool:
+    try:
+        current, _ = pynvml.nvmlDeviceGetMigMode(handle)
+    except pynvml.NVMLError:  # a card that cannot be divided does not know the question
+        return False
+    return bool(current == pynvml.NVML_DEVICE_MIG_ENABLE)
 
 
 def _text(value: str | bytes) -> str:

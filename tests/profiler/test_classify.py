@@ -72,3 +72,11 @@ def test_names_of_signals():
     assert signal_name(3) is None
     assert signal_name(-9) == "SIGKILL"
     assert signal_name(-100) == "signal 100"
+
+
+def test_a_limit_that_the_child_names_is_the_one_that_was_passed():
+    """A device's memory is not the host's."""
+    said = Frame("out_of_memory", {"detail": "no", "limit_bytes": 80 * 2**30})
+    problem = classify(observed(last=said)).problem
+    assert problem["limit_bytes"] == 80 * 2**30
+    assert "80.00 GiB" in problem["detail"]

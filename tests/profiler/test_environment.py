@@ -4,7 +4,7 @@ import psutil
 import torch
 import transformers
 
-from profiler import environment, labels, limits
+from profiler import environment
 from profiler.host import cpu_model
 
 
@@ -30,24 +30,3 @@ def test_it_says_what_moves_the_numbers(monkeypatch):
 
 def test_the_processor_has_a_name():
     assert cpu_model()
-
-
-def test_labels_of_a_worker():
-    found = labels.capabilities()
-    assert found["labels"]["device"] in ("cpu", "cuda")
-    assert all(isinstance(value, str) for value in found["labels"].values())
-    cpu = found["devices"][0]
-    assert cpu["kind"] == "cpu"
-    assert 0 < cpu["memory_bytes"] == limits.default_memory_bytes() < found["host"]["memory_bytes"]
-    assert found["versions"]["torch"].startswith("2.")
-    assert json.loads(json.dumps(found)) == found
-
-
-def test_a_card_makes_it_a_cuda_worker(monkeypatch):
-    card = labels.nvml.Gpu(0, "GPU-1", "NVIDIA H100", 85 * 10**9, "9.0", "580.1")
-    monkeypatch.setattr(labels.nvml, "gpus", lambda: [card])
-    found = labels.capabilities()
-    assert found["labels"]["device"] == "cuda"
-    assert found["labels"]["device_name"] == "NVIDIA H100"
-    assert [device["kind"] for device in found["devices"]] == ["cpu", "cuda"]
-    assert found["devices"][1]["memory_bytes"] == 85 * 10**9

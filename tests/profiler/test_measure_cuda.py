@@ -1,10 +1,18 @@
 """What can be checked of CUDA measuring without a card, and all of it where there is one."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from profiler import measure_cuda, nvml
-from profiler.measure_cuda import AllocatorPhases, DriverBytes, to_timeline
+from profiler.measure_cuda import (
+    AllocatorPhases,
+    DriverBytes,
+    device_memory_errors,
+    to_timeline,
+)
+from profiler.outcome import RunOutOfMemory
 
 needs_gpu = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="NOT CHECKED: no CUDA device here; run on a GPU host"
@@ -76,6 +84,7 @@ def test_phases_read_and_reset_the_peaks(allocator):
     assert measured.reserved_bytes == 300
     assert measured.requested_bytes == 149
     assert measured.device_bytes == 777
+    assert [phase.device_bytes for phase in measured.phases] == [777, 777]
     assert [message["phase"] for message in heard] == ["step0.forward", "step0.backward"]
     assert phases.seconds_of_last_step() >= 0
 
@@ -104,6 +113,22 @@ def test_the_history_becomes_a_timeline():
     assert timeline.live_bytes.tolist() == [100, 150, 50]
     assert timeline.time_ns.tolist() == [0, 1000, 2000]
     assert timeline.phases == [("step0.forward", 500, 9000)]
+    assert timeline.reserved_bytes.tolist() == [2 * MIB] * 3
+
+
+def test_segments_that_grow_and_go_back_count_as_reserved():
+    trace = [
+        {"action": "segment_map", "addr": 0, "size": 4 * MIB, "time_us": 1},
+        {"action": "alloc", "addr": 0, "size": 3 * MIB, "time_us": 2},
+        {"action": "free_requested", "addr": 0, "size": 3 * MIB, "time_us": 3},
+        {"action": "segment_unmap", "addr": 0, "size": 2 * MIB, "time_us": 4},
+        {"action": "segment_free", "addr": 0, "size": 2 * MIB, "time_us": 4},
+        {"action": "segment_alloc", "addr": 0, "size": 20 * MIB, "time_us": 5},
+        {"action": "alloc", "addr": 0, "size": 5 * MIB, "time_us": 5},
+    ]
+    timeline = to_timeline(trace, [])
+    assert timeline.live_bytes.tolist() == [3 * MIB, 0, 5 * MIB]
+    assert timeline.reserved_bytes.tolist() == [4 * MIB, 4 * MIB, 20 * MIB]
 
 
 def test_an_empty_history():
@@ -135,6 +160,26 @@ class TestDriverBytes:
         assert driver.now() is None
         assert driver.now() is None
         assert len(driver.notes) == 1
+
+
+def test_a_refusal_of_the_allocator_names_the_devices_memory(monkeypatch):
+    properties = SimpleNamespace(total_memory=80 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: properties)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 70 * 2**30)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 75 * 2**30)
+    with pytest.raises(RunOutOfMemory) as caught, device_memory_errors():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nlong advice")
+    assert caught.value.detail == "CUDA out of memory. Tried to allocate 20 GiB."
+    assert caught.value.extra == {
+        "limit_bytes": 80 * 2**30,
+        "allocated_bytes": 70 * 2**30,
+        "reserved_bytes": 75 * 2**30,
+    }
+
+
+def test_other_errors_of_a_run_pass_through():
+    with pytest.raises(ValueError, match="shape"), device_memory_errors():
+        raise ValueError("shape")
 
 
 def test_without_a_driver_there_are_no_cards(monkeypatch):

@@ -33,8 +33,17 @@ def test_points_of_a_short_one_are_all_of_it():
     assert points == {
         "seconds": [0.0, 1.0, 2.0],
         "live_bytes": [5, 1, 4],
+        "reserved_bytes": None,
         "phases": [{"name": "a", "start_seconds": 0.0, "end_seconds": 1.0}],
     }
+
+
+def test_what_the_allocator_held_is_kept_beside_what_was_live():
+    made = timeline([5, 1, 4])
+    assert made.points(100)["reserved_bytes"] is None
+    made.reserved_bytes = np.array([8, 8, 16])
+    again = Timeline.from_bytes(made.to_bytes())
+    assert again.points(100)["reserved_bytes"] == [8, 8, 16]
 
 
 def test_an_empty_one_has_no_points():
