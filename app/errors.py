@@ -47,6 +47,13 @@ class WorkerIdTaken(HeadroomError):
     title = "Another worker has this id"
 
 
+class DeviceUnusable(HeadroomError):
+    """The worker's card cannot be used by this build of torch, or not now."""
+
+    type = "device-unusable"
+    title = "The worker cannot use its device"
+
+
 class InvalidParameter(InvalidRequest):
     """A query, path or header parameter is wrong."""
 

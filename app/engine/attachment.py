@@ -15,13 +15,17 @@ from types import TracebackType
 from typing import IO, Any
 
 import psutil
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
+from app.devices.measured import remember_context
 from app.engine.queues import ANSWERING, run_queue
 from app.errors import WorkerIdTaken
 from app.kit.columns import utc_now
 from app.models import Event, Worker
 from planner.versions import versions
+from profiler.labels import card_description, card_labels
+from profiler.nvml import Gpu
 
 ONLINE, STOPPED, DEAD = "online", "stopped", "dead"
 DEFAULT_LABELS = {"device": "cpu"}
@@ -41,12 +45,15 @@ class Attachment:
         return [run_queue(self.labels), *(ANSWERING if self.simulates else ())]
 
 
-def describe_worker(labels: dict[str, str] | None, simulates: bool | None) -> Attachment:
-    """This machine as a worker with the given labels.
+def describe_worker(
+    labels: dict[str, str] | None, simulates: bool | None, card: Gpu | None = None
+) -> Attachment:
+    """This machine, or one card of it, as a worker with the given labels.
 
     Simulations and plans are left to workers on CPU unless `simulates` says otherwise.
     """
-    labels = {**DEFAULT_LABELS, **(labels or {})}
+    found = DEFAULT_LABELS if card is None else card_labels(card)
+    labels = {**found, **(labels or {})}
     on_cpu = labels["device"] == "cpu"
     device = {
         "kind": labels["device"],
@@ -54,6 +61,8 @@ def describe_worker(labels: dict[str, str] | None, simulates: bool | None) -> At
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
     }
+    if card is not None:
+        device = card_description(card)
     return Attachment(labels, on_cpu if simulates is None else simulates, device)
 
 
@@ -120,6 +129,20 @@ async def attach(database: Database, worker_id: str, attachment: Attachment) -> 
             )
         )
         session.add(_state_event(worker_id, ONLINE))
+        await _remember_context(session, worker_id, attachment)
+
+
+async def _remember_context(session: AsyncSession, worker_id: str, attachment: Attachment) -> None:
+    """What the worker measured of its card is known of the card's profile from now on."""
+    device, profile = attachment.device, attachment.labels.get("profile")
+    if profile is None or device.get("context_bytes") is None:
+        return
+    source = (
+        f"measured by worker {worker_id} on {device['name']}, driver {device['driver']}, "
+        f"CUDA {device['cuda']}; with cuBLAS, without further kernels"
+    )
+    notes = "".join(f"; {note}" for note in device["context_notes"])
+    await remember_context(session, profile, device["context_bytes"], source + notes)
 
 
 async def heartbeat(database: Database, worker_id: str, jobs: Sequence[str]) -> None:

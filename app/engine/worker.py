@@ -12,6 +12,8 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
@@ -23,10 +25,13 @@ from app.engine.client import APPLICATION_NAME, APPLICATION_VERSION, WORKFLOW, E
 from app.engine.execution import ExecutorLike, JobExecution
 from app.engine.queues import SIMULATIONS
 from app.engine.reaper import Reaper
-from app.errors import NotMigrated
+from app.errors import DeviceUnusable, NotMigrated
 from app.jobs import lifecycle
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
+from profiler import nvml
+from profiler.executor import Executor
+from profiler.nvml import Gpu
 
 _log = logging.getLogger(__name__)
 #: Recoveries after which the engine itself gives up; our own cap of attempts acts long before.
@@ -59,26 +64,31 @@ def main(
     worker_id: str | None = None,
     simulates: bool | None = None,
     parent_pid: int | None = None,
+    gpu: str | None = None,
     executor: ExecutorLike | None = None,
 ) -> None:
     """Attach a worker to the service's engine and work until SIGTERM or SIGINT. Blocking.
 
     Args:
         settings: default: from the environment.
-        labels: what runs may ask for; `device` (`cpu` or `cuda`) is found out where absent.
+        labels: what runs may ask for, beside what is found out of the device.
         worker_id: unique among workers and stable over restarts; default: host, data folder and
             the first free number there.
         simulates: whether it takes simulations and plans besides runs; default: only where device
             is cpu.
         parent_pid: finish the job at hand and end when this process is no longer the parent.
+        gpu: UUID of the card that runs are executed on; default: the CPU. This process and its
+            children see no other.
         executor: what does the jobs; default `profiler.executor.Executor`.
 
     Raises:
+        DeviceUnusable: there is no such card, or torch cannot use it.
         NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
     """
     settings = settings or Settings()
     with WorkerSlot(settings.data_dir, worker_id) as slot:
-        attachment = attachments.describe_worker(labels, simulates)
+        card = None if gpu is None else _only_card(gpu)
+        attachment = attachments.describe_worker(labels, simulates, card)
         asyncio.run(_work(settings, slot.worker_id, attachment, executor, parent_pid))
 
 
@@ -92,14 +102,42 @@ async def _work(
     if executor is not None:
         await _WorkerProcess(settings, worker_id, attachment, executor, parent_pid).live()
         return
-    from profiler.executor import Executor
-
     own = Executor()
     await own.start()
     try:
+        if "uuid" in attachment.device:
+            attachment = replace(
+                attachment, device={**attachment.device, **await _measured_context(own)}
+            )
         await _WorkerProcess(settings, worker_id, attachment, own, parent_pid).live()
     finally:
         await own.stop()
+
+
+def _only_card(uuid: str) -> Gpu:
+    """Leave this process one card to see. Nothing may have asked CUDA for its devices yet."""
+    for card in nvml.gpus():
+        if card.uuid == uuid:
+            os.environ["CUDA_VISIBLE_DEVICES"] = uuid
+            return card
+    raise DeviceUnusable(f"the driver knows no undivided card {uuid[:60]!r}")
+
+
+async def _measured_context(executor: Executor) -> dict[str, Any]:
+    """What a context takes of the worker's card, as fields of the worker's device."""
+    outcome = await executor.context()
+    if outcome.result is None:
+        reason = (outcome.problem or {}).get("detail", outcome.status)
+        raise DeviceUnusable(
+            f"a first product on the card failed: {reason}; install torch's build for its driver, "
+            "free its memory, or start a worker with --label device=cpu"
+        )
+    found = outcome.result
+    return {
+        "context_bytes": found["context_bytes"],
+        "context_notes": found["notes"],
+        "cuda": found["cuda"],
+    }
 
 
 class _WorkerProcess:

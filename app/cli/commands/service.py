@@ -53,12 +53,17 @@ def worker(
         typer.Option(
             "--label",
             metavar="NAME=VALUE",
-            help="What runs may ask for, such as gpu=H100; repeatable. `device` is found out.",
+            help="What runs may ask for, such as room=east; repeatable. `device` and what the "
+            "card is are found out; device=cpu leaves the cards alone.",
         ),
     ] = None,
     identifier: Annotated[
         str | None,
-        typer.Option("--id", help="Unique among workers, and the same after a restart."),
+        typer.Option(
+            "--id",
+            help="Unique among workers, and the same after a restart; numbered where there are "
+            "several GPUs.",
+        ),
     ] = None,
     simulates: Annotated[
         bool | None,
@@ -71,14 +76,21 @@ def worker(
 ) -> None:
     """Attach a worker to a service: it simulates, and runs models on the device of this machine.
 
+    On a machine with NVIDIA GPUs there is one worker process for each of them, or for those that
+    CUDA_VISIBLE_DEVICES names.
+
     It finds the service through the same variables as `headroom serve`: HEADROOM_DATABASE_URL, or
     HEADROOM_DATA_DIR on the same machine. SIGTERM ends it; its jobs go to another worker.
     """
+    from app.fleet import cards, run_fleet, worker_commands
+
+    settings, given = load_settings(), parse_labels(labels or [])
+    found = [] if given.get("device") == "cpu" else cards()
+    if found:
+        run_fleet(settings, worker_commands(found, given, identifier, simulates))
+        return
+    if given.get("device") == "cuda":
+        raise usage_error("--label device=cuda: the driver shows no GPU here; is it installed?")
     from app.engine.worker import main
 
-    main(
-        load_settings(),
-        labels=parse_labels(labels or []),
-        worker_id=identifier,
-        simulates=simulates,
-    )
+    main(settings, labels=given, worker_id=identifier, simulates=simulates)

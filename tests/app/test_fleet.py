@@ -1,0 +1,169 @@
+"""One worker a card: which are started, how, and that they are looked after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from app import fleet
+from app.cli.application import application
+from app.engine import worker
+from app.errors import DeviceUnusable
+from app.fleet import WORKER, worker_commands
+from profiler import nvml
+from profiler.outcome import Outcome
+from tests.app.conftest import ROOT
+from tests.profiler.fake_nvml import Card, FakeNvml
+
+CARDS = (Card("GPU-a"), Card("GPU-b", "NVIDIA Abacus"))
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(nvml, "pynvml", FakeNvml(*CARDS))
+
+
+def option(command, name):
+    return [command[at + 1] for at, word in enumerate(command) if word == name]
+
+
+class TestCommands:
+    def test_each_card_gets_a_worker_of_its_own(self, driver):
+        commands = worker_commands(nvml.gpus(), {"room": "a b"}, None, None)
+        assert [option(command, "--gpu") for command in commands] == [["GPU-a"], ["GPU-b"]]
+        for command in commands:
+            assert command[:3] == list(WORKER)
+            assert option(command, "--label") == ["room=a b"]
+            assert option(command, "--parent-pid") == [str(os.getpid())]
+            assert not option(command, "--id")
+            assert not {"--simulate", "--no-simulate"} & set(command)
+
+    def test_an_id_is_numbered_only_where_it_would_be_that_of_several(self, driver):
+        both = worker_commands(nvml.gpus(), {}, "w", True)
+        assert [option(command, "--id") for command in both] == [["w-0"], ["w-1"]]
+        assert all("--simulate" in command for command in both)
+        (one,) = worker_commands(nvml.gpus()[:1], {}, "w", False)
+        assert option(one, "--id") == ["w"]
+        assert "--no-simulate" in one
+
+    def test_a_worker_understands_them(self, driver, monkeypatch):
+        from app.engine import __main__
+
+        taken = {}
+        monkeypatch.setattr(worker, "main", lambda **given: taken.update(given))
+        command = worker_commands(nvml.gpus(), {"room": "a=b"}, "w", True)[1]
+        monkeypatch.setattr(sys, "argv", ["app.engine", *command[len(WORKER) :]])
+        __main__._main()
+        assert taken == {
+            "worker_id": "w-1",
+            "parent_pid": os.getpid(),
+            "gpu": "GPU-b",
+            "labels": {"room": "a=b"},
+            "simulates": True,
+        }
+
+
+class TestHeadroomWorker:
+    @pytest.fixture
+    def started(self, monkeypatch):
+        calls = []
+        monkeypatch.setattr(fleet, "run_fleet", lambda settings, commands: calls.extend(commands))
+        monkeypatch.setattr(worker, "main", lambda settings, **given: calls.append(given))
+        return calls
+
+    def run(self, *arguments):
+        return CliRunner().invoke(application, ["worker", *arguments])
+
+    def test_with_cards_it_starts_one_worker_each(self, driver, started):
+        assert self.run("--label", "room=east").exit_code == 0
+        assert [option(command, "--gpu") for command in started] == [["GPU-a"], ["GPU-b"]]
+
+    def test_only_those_that_the_environment_leaves(self, driver, started, monkeypatch):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+        assert self.run().exit_code == 0
+        assert [option(command, "--gpu") for command in started] == [["GPU-b"]]
+
+    def test_a_label_leaves_the_cards_alone(self, driver, started):
+        assert self.run("--label", "device=cpu", "--id", "w").exit_code == 0
+        assert started == [{"labels": {"device": "cpu"}, "worker_id": "w", "simulates": None}]
+
+    def test_without_a_driver_it_is_a_cpu_worker(self, started, monkeypatch):
+        monkeypatch.setattr(nvml, "pynvml", None)
+        assert self.run().exit_code == 0
+        assert started == [{"labels": {}, "worker_id": None, "simulates": None}]
+
+    def test_a_gpu_that_is_not_there_is_refused(self, started, monkeypatch):
+        monkeypatch.setattr(nvml, "pynvml", None)
+        refused = self.run("--label", "device=cuda")
+        assert refused.exception is not None
+        assert "no GPU" in str(refused.exception)
+        assert started == []
+
+
+class TestOneCard:
+    def test_a_worker_sees_its_own_only(self, driver, monkeypatch):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
+        assert worker._only_card("GPU-b").name == "NVIDIA Abacus"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+
+    def test_a_card_that_the_driver_does_not_know(self, driver):
+        with pytest.raises(DeviceUnusable, match="GPU-c"):
+            worker._only_card("GPU-c")
+
+    async def test_what_its_context_takes_becomes_part_of_what_it_is(self):
+        found = {"context_bytes": 400, "bare_bytes": 300, "cuda": "13.0", "notes": ["n"]}
+        assert await worker._measured_context(Contexts(Outcome("succeeded", found))) == {
+            "context_bytes": 400,
+            "context_notes": ["n"],
+            "cuda": "13.0",
+        }
+
+    async def test_a_card_that_torch_cannot_use_is_no_worker(self):
+        problem = {"detail": "Torch not compiled with CUDA enabled"}
+        with pytest.raises(DeviceUnusable, match=r"not compiled.*device=cpu"):
+            await worker._measured_context(Contexts(Outcome("failed", problem=problem)))
+
+
+class Contexts:
+    """Stands in for the executor: measuring ended so."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    async def context(self):
+        return self.outcome
+
+
+def test_a_fleet_restarts_a_worker_that_ends_and_takes_all_down_with_it(tmp_path):
+    """Real processes; the workers are shells that write down their lives."""
+    script = (
+        "from app.fleet import run_fleet; from app.settings import Settings\n"
+        "run_fleet(Settings(), [['sh', '-c', 'echo $$ >> once'], ['sh', '-c', "
+        "'echo $$ >> stays; exec sleep 60']])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HEADROOM_DATA_DIR": str(tmp_path)},
+    )
+    try:
+        once, stays = tmp_path / "once", tmp_path / "stays"
+        deadline = time.monotonic() + 60
+        while not (stays.exists() and once.exists() and len(once.read_text().split()) > 1):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        (pid,) = stays.read_text().split()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+    finally:
+        process.kill()
+        process.wait()
