@@ -18,6 +18,7 @@ from packaging.version import Version
 from app.cli.commands.demo import REQUEST as DEMO_REQUEST
 from app.settings import Settings
 from planner.check import check, check_plan
+from planner.devices import BUILTIN
 from planner.plans import PlanRequest
 from planner.quantities import format_bytes
 from planner.request import SimulationRequest
@@ -93,6 +94,26 @@ class TestDocuments:
                 is_bytes = name.endswith("_bytes")
                 expected = format_bytes(field.default) if is_bytes else str(field.default)
                 assert rows[name.upper()].strip("`") == expected.replace(".00", ""), name
+
+    def test_the_table_of_devices_is_that_of_the_profiles(self):
+        text = (ROOT / "docs" / "devices.md").read_text()
+        table = text.split("<!-- devices")[1].split("<!-- /devices -->")[0]
+        rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (\d+) \| (\d+) \| (\d+) \|", table, re.M)
+        gpus = [profile for profile in BUILTIN.values() if profile.kind == "cuda"]
+        assert rows == [
+            (
+                profile.name,
+                profile.architecture,
+                str(profile.memory_bytes),
+                str(profile.multiprocessors),
+                str(profile.l2_cache_bytes // 2**20),
+            )
+            for profile in gpus
+        ]
+        for profile in gpus:
+            for key, peak in profile.peak_flops.items():
+                (row,) = (line for line in table.splitlines() if f"`{profile.name}`" in line)
+                assert f"{key} {peak / 1e12:g}" in row
 
 
 class TestContainers:
