@@ -42,7 +42,7 @@ def prediction(resource: dict[str, Any]) -> RenderableType:
 
 def _step_time(found: dict[str, Any]) -> str:
     if found.get("step_seconds_basis") == "calibrated":
-        basis = f"calibrated by {found['step_seconds_runs']} measured runs"
+        basis = f"calibrated (measured runs: {found['step_seconds_runs']})"
     else:
         basis = "by the device's peaks alone: a lower bound"
     return f"One step: {found['step_seconds']:.3g} s, {basis}"

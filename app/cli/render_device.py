@@ -26,10 +26,10 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str | None]]:
     peaks = ", ".join(f"{key} {peak / 1e12:g}" for key, peak in found["peak_flops"].items())
     return [
         ("Kind", " ".join(filter(None, (found["kind"], found["architecture"])))),
-        ("Memory", bytes_text(found["memory_bytes"])),
+        ("Memory", _bytes(found["memory_bytes"]) or "the host's"),
         ("Context", _context(found["context_bytes"])),
         ("Multiprocessors", str(found["multiprocessors"] or "")),
-        ("L2 cache", bytes_text(found["l2_cache_bytes"])),
+        ("L2 cache", _bytes(found["l2_cache_bytes"])),
         ("Memory bandwidth", _rate(found["memory_bandwidth_bytes_per_s"])),
         ("To the host, each way", _rate(found["host_bandwidth_bytes_per_s"])),
         ("Peak TFLOP/s", peaks),
@@ -45,6 +45,10 @@ def _context(found: dict[str, Any] | None) -> str | None:
         return f"{bytes_text(found['high_bytes'])}, {found['source']}"
     bounds = (bytes_text(found["low_bytes"]), bytes_text(found["high_bytes"]))
     return f"{' to '.join(bounds)}, {found['source']}"
+
+
+def _bytes(count: int | None) -> str | None:
+    return None if count is None else bytes_text(count)
 
 
 def _rate(bytes_per_s: float | None) -> str | None:

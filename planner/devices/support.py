@@ -49,12 +49,13 @@ def check_simulated(profile: DeviceProfile) -> None:
 
 
 def check_profile(profile: DeviceProfile) -> DeviceProfile:
-    """The profile, if it says what its kind needs.
+    """The profile, if it says what its kind needs and claims no measurements.
 
     Raises:
         InvalidRequest: names every field that is missing or contradicts another, with a remedy.
     """
     problems = _missing(profile) if profile.kind == "cuda" else _unfit_for_cpu(profile)
+    problems += _claimed(profile)
     context = profile.context_bytes
     if context is not None and context.low_bytes > context.high_bytes:
         problems.append(
@@ -75,6 +76,16 @@ def _missing(profile: DeviceProfile) -> list[FieldProblem]:
         for field, remedy in _NEEDED_OF_CUDA.items()
         if not getattr(profile, field)
     ]
+
+
+def _claimed(profile: DeviceProfile) -> list[FieldProblem]:
+    detail, remedy = "is what this service measures itself", "leave it out"
+    claims = {
+        "/calibration": bool(profile.calibration),
+        "/context_bytes/measured": profile.context_bytes is not None
+        and profile.context_bytes.measured,
+    }
+    return [FieldProblem(pointer, detail, remedy) for pointer, made in claims.items() if made]
 
 
 def _unfit_for_cpu(profile: DeviceProfile) -> list[FieldProblem]:

@@ -12,11 +12,13 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--id")
 parser.add_argument("--label", action="append", default=[])
 parser.add_argument("--parent-pid", type=int)
+parser.add_argument("--gpu")
 given = parser.parse_args()
 logging.basicConfig(level="INFO")
 worker.main(
     worker_id=given.id,
     labels=dict(label.split("=", 1) for label in given.label),
     parent_pid=given.parent_pid,
+    gpu=given.gpu,
     executor=FakeExecutor(),
 )

@@ -18,7 +18,8 @@ from app.errors import DeviceUnusable
 from app.fleet import WORKER, worker_commands
 from profiler import nvml
 from profiler.outcome import Outcome
-from tests.app.conftest import ROOT
+from tests.app.conftest import ROOT, wait_for
+from tests.app.fakes import body
 from tests.profiler.fake_nvml import Card, FakeNvml
 
 CARDS = (Card("GPU-a"), Card("GPU-b", "NVIDIA Abacus"))
@@ -139,6 +140,58 @@ class Contexts:
 
     async def context(self):
         return self.outcome
+
+
+DRIVER = """
+from tests.profiler.fake_nvml import Card, FakeNvml
+_driver = FakeNvml(Card("GPU-a"), Card("GPU-b"))
+def __getattr__(name):
+    return getattr(_driver, name)
+"""
+
+
+@pytest.fixture
+def driver_of_processes(monkeypatch, tmp_path):
+    """A stand-in for the driver's library that processes started from here import, too."""
+    (tmp_path / "pynvml.py").write_text(DRIVER)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+class TestProcesses:
+    def test_a_worker_on_a_card_attaches_as_what_it_is_and_simulates_nothing(
+        self, client, start_worker, driver_of_processes
+    ):
+        start_worker("--id", "cpu", "--label", "device=cpu")
+        start_worker("--id", "gpu", "--gpu", "GPU-b")
+        simulation = client.post("/v1/simulations", json=body()).json()["id"]
+        wait_for(client, f"/v1/simulations/{simulation}", "succeeded")
+        deadline = time.monotonic() + 30
+        while "gpu" not in {each["id"] for each in client.get("/v1/workers").json()["items"]}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        (worker,) = (
+            each for each in client.get("/v1/workers").json()["items"] if each["id"] == "gpu"
+        )
+        assert worker["device"]["uuid"] == "GPU-b"
+        assert worker["labels"]["profile"] == "h100-80gb"
+        assert not worker["simulates"]
+
+    def test_a_card_that_this_torch_cannot_use_ends_its_worker_with_the_reason(
+        self, settings, driver_of_processes
+    ):
+        """All of it is real but the driver: torch here has no CUDA, or sees no such card."""
+        ended = subprocess.run(
+            [*WORKER, "--gpu", "GPU-a"],
+            cwd=ROOT,
+            env={**os.environ, **settings.as_environment()},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ended.returncode == 1
+        assert "DeviceUnusable" in ended.stderr
+        assert "device=cpu" in ended.stderr
 
 
 def test_a_fleet_restarts_a_worker_that_ends_and_takes_all_down_with_it(tmp_path):

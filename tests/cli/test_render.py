@@ -75,3 +75,19 @@ def test_a_problem_names_place_reason_and_remedy():
     text = console.file.getvalue()
     assert "/workload/batch_size: too small" in text
     assert "write 1" in text
+
+
+PREDICTED = {
+    "peak_bytes": 100, "peak_phase": "step1.backward", "parameter_count": 1, "op_count": 1,
+    "trainable_parameter_count": 1, "step_flops": 1, "phases": [], "at_peak": {},
+    "step_seconds": 0.25,
+}  # fmt: skip
+
+
+def test_the_seconds_of_a_step_come_with_what_they_rest_on():
+    bound = {**PREDICTED, "step_seconds_basis": "roofline", "step_seconds_runs": 0}
+    assert "One step: 0.25 s, by the device's peaks" in printed(
+        render.prediction({"prediction": bound})
+    )
+    learnt = {**PREDICTED, "step_seconds_basis": "calibrated", "step_seconds_runs": 3}
+    assert "calibrated (measured runs: 3)" in printed(render.prediction({"prediction": learnt}))

@@ -33,5 +33,7 @@ def test_what_was_measured_of_it_is_told_from_what_is_published():
 
 def test_the_generic_cpu_leaves_out_what_it_has_not():
     text = shown(BUILTIN["cpu"])
+    assert "the host's" in text
     assert "Multiprocessors" not in text
+    assert "L2" not in text
     assert "Context" not in text

@@ -51,6 +51,13 @@ def test_a_context_whose_bounds_are_the_wrong_way_round():
     assert problems(context_bytes=context) == {"/context_bytes/high_bytes"}
 
 
+def test_what_only_the_service_can_know_is_not_taken_from_others():
+    context = {"low_bytes": 1, "high_bytes": 1, "measured": True, "source": "trust me"}
+    claimed = {"train": {"ratio": 1.0, "runs": 1}}
+    assert problems(context_bytes=context) == {"/context_bytes/measured"}
+    assert problems(calibration=claimed) == {"/calibration"}
+
+
 def test_a_cpu_has_no_architecture_of_a_gpu():
     assert problems(kind="cpu") == {"/architecture"}
 
