@@ -285,5 +285,6 @@ class CachingAllocator:
 def _reach(block: Block) -> int:
     """Bytes that a block has or can map right behind itself."""
     following = block.next
-    grows = following is not None and not following.mapped
-    return block.size_bytes + (following.size_bytes if grows and following is not None else 0)
+    if following is None or following.mapped:
+        return block.size_bytes
+    return block.size_bytes + following.size_bytes

@@ -76,11 +76,12 @@ def _lowest_room(memory: DeviceMemory, pool: Pool, size_bytes: int, page_bytes: 
 
 
 def _has_room(block: Block, size_bytes: int) -> bool:
-    room, following = 0, block
-    while room < size_bytes and following is not None and not following.allocated:
-        room += following.size_bytes
-        following = following.next  # type: ignore[assignment]
-    return room >= size_bytes
+    room_bytes = 0
+    following: Block | None = block
+    while room_bytes < size_bytes and following is not None and not following.allocated:
+        room_bytes += following.size_bytes
+        following = following.next
+    return room_bytes >= size_bytes
 
 
 def _map(memory: DeviceMemory, block: Block, size_bytes: int) -> bool:

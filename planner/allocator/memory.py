@@ -70,12 +70,20 @@ class DeviceMemory:
         self._give_back("segment_unmap", address, size_bytes)
 
     def record(self, action: str, address: int, size_bytes: int) -> None:
-        """Add to the history, if one is kept; the time is the number of the entry."""
-        if self.history is not None:
-            where = "device_free" if action == "oom" else "addr"
-            entry = {"action": action, where: address, "size": size_bytes}
-            rest = {"stream": 0, "time_us": len(self.history), "frames": []}
-            self.history.append(TraceEntry(**entry, **rest))  # type: ignore[typeddict-item]
+        """Add to the history, if one is kept; the time is the number of the entry.
+
+        For "oom" the address is the bytes that the device has free.
+        """
+        if self.history is None:
+            return
+        entry = TraceEntry(
+            action=action, size=size_bytes, stream=0, time_us=len(self.history), frames=[]
+        )
+        if action == "oom":
+            entry["device_free"] = address
+        else:
+            entry["addr"] = address
+        self.history.append(entry)
 
     def _take(self, action: str, address: int, size_bytes: int) -> bool:
         if size_bytes > self.free_bytes:
