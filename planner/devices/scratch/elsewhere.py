@@ -77,6 +77,19 @@ def _nll_loss(call: Call) -> Sizes:
 
 
 @entry(
+    aten.bincount.default,
+    aten.histc.default,
+    what="nothing: bins are counted in shared memory or in the result",
+    formula="none",
+    source=f"{_FOLDER}/SummaryOps.cu: CUDA_tensor_histogram",
+    version=UNDATED,
+    limitation="the extremes that both look for first (histc without a range) are not modelled",
+)
+def _histogram(call: Call) -> Sizes:
+    return ()
+
+
+@entry(
     aten.copy_.default,
     aten._to_copy.default,
     aten.clone.default,
