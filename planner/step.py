@@ -73,15 +73,23 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     return Job(workload, model, inputs, optimizer, torch.device(device).type)
 
 
-def execute(job: Job, hooks: Hooks, steps: int = STEPS) -> None:
+def execute(job: Job, hooks: Hooks, steps: int = STEPS, first_step: int = 0) -> None:
     """Run the job's workload: `steps` training steps, one inference, or one generation.
+
+    Args:
+        first_step: the number of the first training step; the optimizer's state is there already
+        where it is not 0.
 
     Raises:
         StepFailed: the model's own step raises.
     """
-    run = {"train": _train, "inference": _infer, "generation": _generate}[job.workload.mode]
     try:
-        run(job, hooks, steps)
+        if job.workload.mode == "train":
+            _train(job, hooks, range(first_step, first_step + steps))
+        elif job.workload.mode == "inference":
+            _infer(job, hooks)
+        else:
+            _generate(job, hooks)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
@@ -95,11 +103,11 @@ def run_workload(
     execute(prepare(request, device), hooks, steps)
 
 
-def _train(job: Job, hooks: Hooks, steps: int) -> None:
+def _train(job: Job, hooks: Hooks, steps: range) -> None:
     assert job.optimizer is not None
     accumulation = job.workload.gradient_accumulation_steps
     scaler = _grad_scaler(job)
-    for step in range(steps):
+    for step in steps:
         for micro in range(accumulation):
             name = f"step{step}" if accumulation == 1 else f"step{step}.micro{micro}"
             _forward_backward(job, hooks, name, scaler)
@@ -152,12 +160,12 @@ def _mean_output(outputs: Any) -> Tensor:
     raise ValueError(f"{type(outputs).__name__} has no output to train on")
 
 
-def _infer(job: Job, hooks: Hooks, steps: int) -> None:
+def _infer(job: Job, hooks: Hooks) -> None:
     with torch.inference_mode(), autocast(job), _phase(hooks, "step0.forward"):
         job.model(**job.inputs)
 
 
-def _generate(job: Job, hooks: Hooks, steps: int) -> None:
+def _generate(job: Job, hooks: Hooks) -> None:
     with torch.inference_mode(), autocast(job):
         hooks.enter("step0.prefill")
         with _second_forward_starts(job.model, lambda: _switch(hooks)) as state:

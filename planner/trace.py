@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from planner.devices import DeviceProfile
 from planner.errors import LimitExceeded
 from planner.request import SimulationRequest
-from planner.step import Job, execute, prepare
+from planner.step import STEPS, Job, execute, prepare
 from planner.tape import Category, Tape
 from planner.tracing.compat import real_step_behaviour, rng_states_seen
 from planner.tracing.fake import REAL_FLOATS_BUILDING, REAL_FLOATS_STEPPING, FakeExecution
@@ -96,11 +96,13 @@ class Tracer:
         *,
         progress: Progress | None = None,
         probe: bool = True,
+        settled: bool = False,
         listener: Callable[[TracingMode], CallListener] | None = None,
     ) -> Tape:
         """The tape of the job's workload.
 
         Args:
+            settled: the last step only, for a job whose optimizer has its state already.
             listener: made for the trace's mode, it hears of every module call.
         """
         mode = self.mode()
@@ -109,7 +111,8 @@ class Tracer:
             mode.modules.listener = listener(mode)
         with mode:
             hooks.built(job)
-            self.record(mode, hooks.appear, lambda: execute(job, hooks))
+            first, steps = (STEPS - 1, 1) if settled else (0, STEPS)
+            self.record(mode, hooks.appear, lambda: execute(job, hooks, steps, first))
         parameters = list(job.model.parameters())
         tape = mode.recorder.tape(
             {
@@ -128,10 +131,13 @@ class Tracer:
         self._appear = appear
         self._execution.real_floats = REAL_FLOATS_STEPPING
         mode.recording = True
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # what runs for real is small, and waiting threads spin
         try:
             with mode.modules.following():
                 run()
         finally:
+            torch.set_num_threads(threads)
             mode.recording = False
             self._appear = lambda tensor, name: None
 
@@ -163,6 +169,9 @@ class _TapeHooks:
             self.recorder.adopt(buffer, Category.buffers, name)
         for name, tensor in _named_tensors(job.inputs):
             self.recorder.adopt(tensor, Category.inputs, name)
+        if job.optimizer is not None:
+            for tensor, name in self._optimizer_state():
+                self.recorder.adopt(tensor, Category.optimizer_state, name)
 
     def appear(self, tensor: Tensor, name: str) -> None:
         if self.mode.recording:
@@ -187,14 +196,17 @@ class _TapeHooks:
         self.recorder.end_phase()
 
     def _mark_optimizer_state(self) -> None:
+        for tensor, name in self._optimizer_state():
+            self.recorder.recategorise(tensor, Category.optimizer_state, name)
+
+    def _optimizer_state(self) -> Iterator[tuple[Tensor, str]]:
         assert self.job.optimizer is not None
         names: dict[Tensor, str] = {
             parameter: name for name, parameter in self.job.model.named_parameters()
         }
         for parameter, state in self.job.optimizer.state.items():
             for key, value in _named_tensors(state):
-                name = f"{names.get(parameter, '?')}.{key}"
-                self.recorder.recategorise(value, Category.optimizer_state, name)
+                yield value, f"{names.get(parameter, '?')}.{key}"
 
 
 def _named_tensors(value: Any, prefix: str = "") -> list[tuple[str, Tensor]]:

@@ -13,6 +13,7 @@ from planner.devices import DeviceProfile
 from planner.errors import HeadroomError, InvalidRequest
 from planner.planning.pool import Pool
 from planner.planning.search import Certified, Search
+from planner.planning.solving import Solving
 from planner.planning.subject import Baseline, Subject
 from planner.planning.variants import (
     Shape,
@@ -84,7 +85,8 @@ class _Planning:
         self._device = device
         self._wishes = wishes
         self._progress = progress
-        self._search = Search(pool, device, wishes.solver, "segments" in wishes.allowed)
+        solving = Solving(wishes.solver, "segments" in wishes.allowed)
+        self._search = Search(pool, device, solving)
         self._limitations: list[str] = []
 
     def plan(self) -> tuple[Plan, Tape]:
@@ -100,16 +102,17 @@ class _Planning:
         if not (fits and self._wishes.points == 0):
             self._explore(subject, baseline)
         self._say("solve")
+        if self._wishes.points:
+            self._search.certify_ends(self._wishes.budget_bytes)
         chosen = self._search.fit(self._wishes.budget_bytes)
         chosen = self._split_further(subject, chosen)
-        smallest = None
         if chosen is None or self._wishes.points:
             self._say("frontier")
-            smallest = self._search.smallest()
-        if self._wishes.points and smallest is not None:
+            self._search.smallest()
+        if self._wishes.points:
             self._search.spread(self._wishes.points, self._show)
-            chosen = self._search.fit(self._wishes.budget_bytes)
-        return self._answer(chosen, smallest or self._plain)
+        self._say("confirm")
+        return self._answer(*self._search.confirmed(self._wishes.budget_bytes))
 
     def _check_budget(self, subject: Subject) -> None:
         """No strategy changes the parameters, so less than they take is a slip."""
@@ -125,7 +128,7 @@ class _Planning:
     def _certified_plain(self, tape: Tape) -> Certified:
         seconds = step_seconds(tape, self._device)
         peak = int(tape.live_bytes.max())
-        plain = Certified(Strategy(), tape, peak, seconds, seconds, step_flops(tape))
+        plain = Certified(Strategy(), tape, peak, seconds, seconds, step_flops(tape), whole=True)
         self._search.add(plain)
         return plain
 
@@ -220,10 +223,10 @@ class _Planning:
             step_seconds_ratio=_ratio(certified.cost_seconds, plain.cost_seconds),
         )
 
-    def _answer(self, chosen: Certified | None, smallest: Certified) -> tuple[Plan, Tape]:
-        shown = chosen or smallest
+    def _answer(self, shown: Certified, fits: bool) -> tuple[Plan, Tape]:
+        chosen = shown if fits else None
         prediction = self._prediction(shown)
-        infeasible = None if chosen else self._infeasible(smallest, prediction)
+        infeasible = None if chosen else self._infeasible(shown, prediction)
         frontier = self._search.frontier() if self._wishes.points else []
         plan = Plan(
             feasible=chosen is not None,
@@ -253,7 +256,7 @@ class _Planning:
         solution = shown.candidate.solution if shown.candidate else None
         return SolverReport(
             name=solution.solver if solution else "none needed",
-            solve_seconds=self._search.solve_seconds,
+            solve_seconds=self._search.solving.seconds,
             simulate_seconds=self._search.simulate_seconds,
             simulations=self._pool.workshop.traces,
             optimality_gap=solution.gap if solution else 0.0,

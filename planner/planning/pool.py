@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import deque
 from collections.abc import Iterable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -23,10 +22,11 @@ MAX_HELPERS = 3
 
 
 class Task(NamedTuple):
-    """One strategy to simulate."""
+    """One strategy to simulate (`Workshop.trace`)."""
 
     strategy: Strategy
     preview: bool = False
+    whole: bool = False
 
 
 class Pool:
@@ -41,27 +41,37 @@ class Pool:
         """
         self.workshop = workshop
         self._helpers = [_Helper(workshop) for _ in range(_count() if helpers is None else helpers)]
-        self._waiting: deque[tuple[_Helper, int]] = deque()
 
     def trace(self, tasks: Iterable[Task]) -> list[Tape | HeadroomError]:
-        """The tape of each task, or why there is none."""
-        pending = deque(enumerate(tasks))
+        """The tape of each task, or why there is none.
+
+        Tasks are asked for one by one, so that finding the next goes on while others are traced.
+        """
         results: dict[int, Tape | HeadroomError] = {}
         busy: dict[int, _Helper] = {}
-        idle = list(self._helpers)
-        while pending or busy:
-            while idle and len(pending) > 1:  # the last one is this process's own
-                number, task = pending.popleft()
-                idle[-1].begin(task)
-                busy[number] = idle.pop()
-            if pending:
-                number, task = pending.popleft()
-                results[number] = _attempt(self.workshop, task)
-            for number in [n for n, helper in busy.items() if not pending or helper.has_answer()]:
-                helper = busy.pop(number)
-                results[number] = helper.answer()
-                self.workshop.traces += 1
-                idle.append(helper)
+
+        def collect(wait: bool) -> None:
+            for number, helper in list(busy.items()):
+                if wait or helper.has_answer():
+                    results[number] = busy.pop(number).answer()
+                    self.workshop.traces += 1
+
+        ahead: Task | None = None
+        number = 0
+        for task in tasks:
+            if ahead is not None:
+                collect(wait=False)
+                idle = [helper for helper in self._helpers if helper not in busy.values()]
+                if idle:
+                    idle[0].begin(ahead)
+                    busy[number] = idle[0]
+                else:
+                    results[number] = _attempt(self.workshop, ahead)
+                number += 1
+            ahead = task
+        if ahead is not None:  # the last one is this process's own
+            results[number] = _attempt(self.workshop, ahead)
+        collect(wait=True)
         return [results[number] for number in sorted(results)]
 
     def close(self) -> None:
@@ -132,7 +142,7 @@ def _serve(connection: Connection, workshop: Workshop) -> None:
 
 def _attempt(workshop: Workshop, task: Task) -> Tape | HeadroomError:
     try:
-        return workshop.trace(task.strategy, task.preview)
+        return workshop.trace(*task)
     except HeadroomError as error:
         return error
 

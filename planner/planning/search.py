@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,11 +14,11 @@ from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
 from planner.planning.compose import learn, unit_choices
 from planner.planning.pool import Pool, Task
+from planner.planning.solving import Solving
 from planner.planning.variants import Variant
 from planner.planning.windows import read_windows
 from planner.simulation import step_flops
-from planner.solve import smallest_peak, solve
-from planner.solve.problem import Problem, Solution
+from planner.solve.problem import Solution
 from planner.strategy import Strategy
 from planner.tape import Tape
 
@@ -55,6 +55,7 @@ class Certified:
     """A strategy with the tape of the step that it makes.
 
     Attributes:
+        whole: the tape has the first step too, in which the optimizer makes its state.
         cost_seconds: time of the step, without credit for levers that quicken it by themselves:
             those are no reason to change a step that fits as it is.
     """
@@ -66,6 +67,7 @@ class Certified:
     cost_seconds: float
     step_flops: int
     candidate: Candidate | None = None
+    whole: bool = False
 
 
 @dataclass
@@ -74,11 +76,9 @@ class Search:
 
     pool: Pool
     device: DeviceProfile
-    solver: str
-    segments: bool
+    solving: Solving
     variants: list[Variant] = field(default_factory=list)
     known: dict[str, Certified | HeadroomError] = field(default_factory=dict)
-    solve_seconds: float = 0.0
     simulate_seconds: float = 0.0
 
     def add(self, certified: Certified) -> None:
@@ -89,11 +89,16 @@ class Search:
 
     def propose(self, budget_bytes: int) -> Candidate | None:
         """The quickest candidate that the solver expects to fit, over all variants."""
+        bounds = [
+            variant.seconds + self.solving.bound(variant.composition.problem, budget_bytes)
+            for variant in self.variants
+        ]
         best: Candidate | None = None
-        for number, variant in sorted(enumerate(self.variants), key=lambda v: v[1].seconds):
-            if best is not None and variant.seconds >= best.seconds:
+        for number in sorted(range(len(bounds)), key=lambda each: bounds[each]):
+            variant = self.variants[number]
+            if best is not None and bounds[number] >= best.seconds * NO_CHEAPER:
                 break
-            solution = self._solve(variant.composition.problem, budget_bytes)
+            solution = self.solving.within(variant.composition.problem, budget_bytes)
             if solution is None:
                 continue
             seconds = variant.seconds + solution.seconds
@@ -105,19 +110,10 @@ class Search:
         """The candidate with the least peak."""
         smallest: Candidate | None = None
         for number, variant in enumerate(self.variants):
-            started = time.perf_counter()
-            solution = smallest_peak(variant.composition.problem, self.segments)
-            self.solve_seconds += time.perf_counter() - started
+            solution = self.solving.smallest(variant.composition.problem)
             if smallest is None or solution.peak_bytes < smallest.solution.peak_bytes:
                 smallest = self._candidate(number, solution)
         return smallest
-
-    def _solve(self, problem: Problem, budget_bytes: int) -> Solution | None:
-        started = time.perf_counter()
-        try:
-            return solve(problem, budget_bytes, self.solver, self.segments)
-        finally:
-            self.solve_seconds += time.perf_counter() - started
 
     def _candidate(self, number: int, solution: Solution) -> Candidate:
         variant = self.variants[number]
@@ -130,22 +126,61 @@ class Search:
     def certify(
         self, candidates: Iterable[Candidate]
     ) -> list[tuple[Candidate, Certified | HeadroomError]]:
-        """Simulate the candidates' steps, several at once, each strategy only once."""
-        candidates = list(candidates)
-        keys = [_key(candidate.strategy) for candidate in candidates]
-        fresh = {
-            key: candidate
-            for key, candidate in zip(keys, candidates, strict=True)
-            if key not in self.known
-        }
-        started = time.perf_counter()
-        tapes = self.pool.trace(Task(candidate.strategy) for candidate in fresh.values())
-        self.simulate_seconds += time.perf_counter() - started
+        """Simulate the candidates' steps, several at once, each strategy only once.
+
+        Candidates are asked for one by one: solving for the next goes on beside simulating.
+        """
+        asked: list[Candidate] = []
+        fresh: dict[str, Candidate] = {}
+
+        def tasks() -> Iterator[Task]:
+            for candidate in candidates:
+                asked.append(candidate)
+                key = _key(candidate.strategy)
+                if key not in self.known and key not in fresh:
+                    fresh[key] = candidate
+                    yield Task(candidate.strategy)
+
+        started, solved = time.perf_counter(), self.solving.seconds
+        tapes = self.pool.trace(tasks())
+        solved = self.solving.seconds - solved
+        self.simulate_seconds += time.perf_counter() - started - solved
         for (key, candidate), tape in zip(fresh.items(), tapes, strict=True):
             self.known[key] = (
                 tape if isinstance(tape, HeadroomError) else self.certified(candidate, tape)
             )
-        return [(c, self.known[key]) for c, key in zip(candidates, keys, strict=True)]
+        return [(candidate, self.known[_key(candidate.strategy)]) for candidate in asked]
+
+    def certify_ends(self, budget_bytes: int) -> None:
+        """Certify the candidates for a budget and for the least memory at once."""
+
+        def ends() -> Iterator[Candidate]:
+            for candidate in (self.propose(budget_bytes), self.propose_smallest()):
+                if candidate is not None:
+                    yield candidate
+
+        self.certify(ends())
+
+    def confirmed(self, budget_bytes: int) -> tuple[Certified, bool]:
+        """The quickest strategy within the budget, or else the smallest, by its whole workload;
+        and whether it is within.
+
+        Candidates are certified by a step whose optimizer has its state already: what differs in
+        the first step is not expected to need more memory.
+        """
+        while True:
+            fitting = self.fit(budget_bytes)
+            found = fitting or self.smallest()
+            if found.whole or found.candidate is None:
+                return found, fitting is not None
+            started = time.perf_counter()
+            (tape,) = self.pool.trace([Task(found.strategy, whole=True)])
+            self.simulate_seconds += time.perf_counter() - started
+            if isinstance(tape, HeadroomError):
+                self.known[_key(found.strategy)] = tape
+            else:
+                whole = replace(self.certified(found.candidate, tape), whole=True)
+                self.known[_key(found.strategy)] = whole
 
     def certified(self, candidate: Candidate, tape: Tape) -> Certified:
         """What a tape says of its candidate; the solver's model learns from it."""
@@ -198,7 +233,7 @@ class Search:
             default=None,
         )
 
-    def smallest(self) -> Certified | None:
+    def smallest(self) -> Certified:
         """The least certified peak that the search finds."""
         for _ in range(ATTEMPTS):
             candidate = self.propose_smallest()
@@ -211,7 +246,7 @@ class Search:
             elif already or outcome.peak_bytes <= candidate.solution.peak_bytes:
                 break
         known = [each for each in self.known.values() if isinstance(each, Certified)]
-        return min(known, key=lambda each: (each.peak_bytes, each.cost_seconds), default=None)
+        return min(known, key=lambda each: (each.peak_bytes, each.cost_seconds))
 
     def frontier(self) -> list[Certified]:
         """The certified strategies that none beats in time at a lower peak, largest peak first.
@@ -238,8 +273,9 @@ class Search:
             if not budgets:
                 return
             tried |= set(budgets)
-            found = [self.propose(budget) for budget in budgets]
-            self.certify(candidate for candidate in found if candidate is not None)
+            self.certify(
+                candidate for b in budgets if (candidate := self.propose(b)) is not None
+            )
             tell()
             if len(self.frontier()) == len(frontier):
                 return

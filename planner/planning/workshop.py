@@ -47,14 +47,14 @@ class Workshop:
                 _shorten(subject.job)
         return self._subjects[key]
 
-    def trace(self, strategy: Strategy, preview: bool = False) -> Tape:
-        """The tape of a step under the strategy.
+    def trace(self, strategy: Strategy, preview: bool = False, whole: bool = False) -> Tape:
+        """The tape of a step under the strategy, or of the whole workload.
 
         Raises:
             HeadroomError: the model does not work under it.
         """
         self.traces += 1
-        return self.subject(strategy, preview).certify(without_shape(strategy))
+        return self.subject(strategy, preview).certify(without_shape(strategy), whole)
 
 
 _SHAPE: dict[str, object] = {

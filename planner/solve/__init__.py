@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from planner.solve.chain import least_peak, lower_bound, solve_chain
+from planner.solve.chain import chain_bound, least_peak, solve_chain
 from planner.solve.frontier import everything_kept, spread
 from planner.solve.greedy import solve_greedy
 from planner.solve.milp import solve_milp
@@ -17,6 +17,7 @@ __all__ = [
     "Solver",
     "everything_kept",
     "frontier",
+    "lower_bound",
     "smallest_peak",
     "solve",
     "solve_segments",
@@ -84,15 +85,22 @@ def _cheaper(one: Solution | None, other: Solution | None) -> Solution | None:
 
 
 def _segments_may_win(problem: Problem, budget_bytes: int, single: Solution | None) -> bool:
-    """Whether a relaxation leaves room for segments.
-
-    A unit inside a segment costs at least one forward, whatever is saved there, and its backward
-    at least the working set of some option; as an option of a chain that bounds every segment.
-    """
+    """Whether a relaxation leaves room for segments."""
     if not any(problem.segmentable):
         return False
     if single is None:
         return True
+    return lower_bound(problem, budget_bytes) < single.seconds * (1.0 - WORTH)
+
+
+def lower_bound(problem: Problem, budget_bytes: int, segments: bool = True) -> float:
+    """Seconds that no choices within the budget can undercut.
+
+    A unit inside a segment costs at least one forward, whatever is saved there, and its backward
+    at least the working set of some option; as an option of a chain that bounds every segment.
+    """
+    if not segments or not any(problem.segmentable):
+        return chain_bound(problem, budget_bytes)
     units = tuple(
         replace(
             unit,
@@ -111,5 +119,4 @@ def _segments_may_win(problem: Problem, budget_bytes: int, single: Solution | No
         )
         for unit in problem.units
     )
-    bound = lower_bound(replace(problem, units=units), budget_bytes)
-    return bound < single.seconds * (1.0 - WORTH)
+    return chain_bound(replace(problem, units=units), budget_bytes)

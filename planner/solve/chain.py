@@ -86,7 +86,7 @@ def least_peak(problem: Problem) -> Solution:
     return solution(problem, taken, "chain", started, None)
 
 
-def lower_bound(problem: Problem, budget_bytes: int, *, cells: int = 1 << 15) -> float:
+def chain_bound(problem: Problem, budget_bytes: int, *, cells: int = 1 << 15) -> float:
     """Seconds that no choice within the budget can undercut; shared units are taken apart."""
     options = useful_options(problem)
     if rooms(problem, options)[0] + budget_bytes < 0.0:

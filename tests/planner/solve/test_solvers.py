@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.solve import SOLVERS, smallest_peak, solve
-from planner.solve.chain import least_peak, lower_bound
+from planner.solve.chain import chain_bound, least_peak
 from planner.solve.problem import Chosen, Gap, Option, Problem, Unit, peak_bytes, seconds
 from tests.planner.solve.instances import exhaustive, least_seconds, problems
 
@@ -42,7 +42,7 @@ def test_solvers_find_the_optimum(problem, more):
 def test_the_bound_is_below_every_choice(problem, more):
     points = exhaustive(problem)
     budget = min(peak for peak, _ in points) + more
-    assert lower_bound(problem, budget) <= least_seconds(points, budget) + 1e-9
+    assert chain_bound(problem, budget) <= least_seconds(points, budget) + 1e-9
 
 
 @fast
