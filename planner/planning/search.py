@@ -273,9 +273,7 @@ class Search:
             if not budgets:
                 return
             tried |= set(budgets)
-            self.certify(
-                candidate for b in budgets if (candidate := self.propose(b)) is not None
-            )
+            self.certify(candidate for b in budgets if (candidate := self.propose(b)) is not None)
             tell()
             if len(self.frontier()) == len(frontier):
                 return
