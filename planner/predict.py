@@ -9,22 +9,18 @@ from planner.simulation import simulate
 from planner.tape import Tape
 
 
-def predict(
-    tape: Tape, device: DeviceProfile, mode: Mode = "train", *, reserved_bytes: int | None = None
-) -> Prediction:
+def predict(tape: Tape, device: DeviceProfile, mode: Mode = "train") -> Prediction:
     """What a device holds over a tape, and how long one step of it takes.
 
     Args:
         mode: of the workload; a device is calibrated for each by itself.
-        reserved_bytes: what the device's allocator holds at most, where that is known.
     """
     replayed = simulate(tape)
     seconds = step_seconds(tape, device)
     calibration = device.calibration.get(mode)
     return replayed.model_copy(
         update={
-            "reserved_bytes": reserved_bytes,
-            "device_bytes": device_bytes(reserved_bytes, device.context_bytes),
+            "device_bytes": device_bytes(replayed.reserved_bytes, device.context_bytes),
             "context_bytes": device.context_bytes,
             "roofline_seconds": seconds,
             "step_seconds": calibrated(seconds, calibration),

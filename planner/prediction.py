@@ -17,6 +17,9 @@ class Phase(BaseModel):
     name: str
     peak_bytes: int = Field(description="most live bytes at any point of the phase")
     end_bytes: int = Field(description="live bytes when the phase ends")
+    reserved_bytes: int | None = Field(
+        None, description="most that the device's allocator holds in the phase"
+    )
 
 
 class Categories(BaseModel):
@@ -46,6 +49,20 @@ class Holder(BaseModel):
     count: int = 1
 
 
+class OutOfMemory(BaseModel):
+    """The request that the device cannot serve, and how its memory is used at that moment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phase: str
+    tensor: str = Field(description="what asks: a tensor's name, or `op in module`")
+    requested_bytes: int
+    free_bytes: int = Field(description="not reserved, after all cached memory was given up")
+    allocated_bytes: int
+    reserved_bytes: int
+    unallocated_bytes: int = Field(description="reserved and in no use: lost to fragmentation")
+
+
 class Prediction(BaseModel):
     """What the simulated device holds over the whole workload. All `*_bytes` are exact integers."""
 
@@ -61,7 +78,17 @@ class Prediction(BaseModel):
     modules_at_peak: list[Holder] = Field(
         description="live bytes at the peak by module, largest first"
     )
-    reserved_bytes: int | None = None
+    reserved_bytes: int | None = Field(
+        None, description="most that the device's caching allocator holds"
+    )
+    fits: bool | None = Field(
+        None,
+        description="whether the device can serve every request, by replay through its allocator; "
+        "null where that depends on what the context takes, or the device has no such allocator",
+    )
+    out_of_memory: OutOfMemory | None = Field(
+        None, description="where memory runs out, with the context at its upper bound"
+    )
     device_bytes: int | None = Field(
         None, description="reserved_bytes and the upper bound of context_bytes"
     )

@@ -28,6 +28,8 @@ def simulate(tape: Tape) -> Prediction:
         at_peak=_by_category(tape, alive),
         largest_at_peak=_largest(tape, alive),
         modules_at_peak=_by_module(tape, alive),
+        reserved_bytes=None if tape.reserved_bytes is None else int(tape.reserved_bytes.max()),
+        **tape.meta.get("memory", {}),
         parameter_count=tape.meta["parameter_count"],
         trainable_parameter_count=tape.meta["trainable_parameter_count"],
         step_flops=step_flops(tape),
@@ -41,8 +43,16 @@ def phase_peaks(tape: Tape) -> list[Phase]:
     live = tape.live_bytes
     result = []
     for name, (first, end) in zip(tape.phases, tape.phase_events, strict=True):
-        window = live[max(first - 1, 0) : max(end, 1)]
-        result.append(Phase(name=name, peak_bytes=int(window.max()), end_bytes=int(window[-1])))
+        window = slice(max(first - 1, 0), max(end, 1))
+        reserved = None if tape.reserved_bytes is None else int(tape.reserved_bytes[window].max())
+        result.append(
+            Phase(
+                name=name,
+                peak_bytes=int(live[window].max()),
+                end_bytes=int(live[window][-1]),
+                reserved_bytes=reserved,
+            )
+        )
     return result
 
 
@@ -70,7 +80,8 @@ def timeline(tape: Tape, max_points: int = 2_000) -> dict[str, Any]:
     bucket's peak.
 
     Returns series of equal length: `event`, `total_bytes` and one of `bytes_by_category` each,
-    sampled where the total of the bucket is highest, and `phases` with their first and end event.
+    sampled where the total of the bucket is highest, `reserved_bytes` where the device has a
+    caching allocator (else None), and `phases` with their first and end event.
     """
     live = tape.live_bytes
     chosen = _bucket_peaks(live, max_points)
@@ -86,6 +97,9 @@ def timeline(tape: Tape, max_points: int = 2_000) -> dict[str, Any]:
         "event": chosen.tolist(),
         "total_bytes": live[chosen].tolist(),
         "bytes_by_category": by_category,
+        "reserved_bytes": (
+            None if tape.reserved_bytes is None else tape.reserved_bytes[chosen].tolist()
+        ),
         "phases": [
             {"name": name, "first_event": int(first), "end_event": int(end)}
             for name, (first, end) in zip(tape.phases, tape.phase_events, strict=True)

@@ -55,7 +55,8 @@ class Tape:
     `op_inputs[op_inputs_at[i]:op_inputs_at[i+1]]` are read by op i, likewise `op_outputs`. Tensors:
     their storage, the op that made them (-1: outside the step) and a layout in `layouts`. Storages:
     bytes, `Category`, op that allocated them (-1: before the step), `storage_name` in `names` or
-    -1.
+    -1. `reserved_bytes`, where the device has a caching allocator, is what that holds after each
+    event; bytes of storages are then those of its blocks.
     """
 
     meta: dict[str, Any]
@@ -82,6 +83,7 @@ class Tape:
     storage_category: NDArray[np.uint8]
     storage_op: NDArray[np.int32]
     storage_name: NDArray[np.int32]
+    reserved_bytes: Ints | None = None
 
     @property
     def op_count(self) -> int:
@@ -182,7 +184,7 @@ class Tape:
 
     def to_bytes(self) -> bytes:
         """The tape as a compressed `.npz`: arrays, and the string tables as JSON."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays = {name: column for name in _ARRAYS if (column := getattr(self, name)) is not None}
         tables = {name: getattr(self, name) for name in _TABLES} | {"format": FORMAT}
         buffer = io.BytesIO()
         np.savez_compressed(
@@ -206,7 +208,7 @@ class Tape:
             if tables.pop("format", None) != FORMAT:
                 raise ValueError(f"not a tape of format {FORMAT}; simulate again to make one")
             tables["layouts"] = [(dtype, tuple(shape)) for dtype, shape in tables["layouts"]]
-            return cls(**tables, **{name: stored[name] for name in _ARRAYS})
+            return cls(**tables, **{name: stored[name] for name in _ARRAYS if name in stored})
 
 
 _TABLES = ("meta", "names", "modules", "phases", "layouts")

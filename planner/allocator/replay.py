@@ -52,6 +52,7 @@ class Replay:
     allocated_bytes: Ints  # blocks in use, rounding included
     reserved_bytes: Ints  # segments: what `nvidia-smi` shows, less the context
     requested_bytes: Ints  # what the storages asked for
+    block_bytes: Ints  # for each storage, the block that served it; 0 where none did
     inactive_split_bytes: Ints  # free parts of segments in use; not of expandable ones
     peak_reserved_bytes: int  # may be passed within an event
     segments: int  # at the end; expandable ones are not counted, as in torch
@@ -114,10 +115,13 @@ def replay(
     series: list[tuple[int, int, int, int]] = []
     failed = None
     plain_sizes = sizes.tolist()
+    blocks = [0] * len(plain_sizes)
     for index, number in enumerate(numbers.tolist()):
         if not _apply(allocator, live, number, plain_sizes):
             failed = _failure(allocator, index, number, plain_sizes[number])
             break
+        if number in live:
+            blocks[number] = live[number].size_bytes
         series.append(
             (
                 allocator.allocated_bytes,
@@ -136,6 +140,7 @@ def replay(
         allocated_bytes=allocated,
         reserved_bytes=reserved,
         requested_bytes=requested,
+        block_bytes=np.array(blocks, dtype=np.int64),
         inactive_split_bytes=inactive,
         peak_reserved_bytes=allocator.memory.peak_reserved_bytes,
         segments=allocator.segments,
