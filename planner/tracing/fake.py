@@ -7,8 +7,7 @@ positions, routing constants) are computed for real beside it, so that code whic
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +22,7 @@ from torch._subclasses.fake_tensor import (
 from planner.tracing.dynamic import DYNAMIC
 from planner.tracing.kernels import KERNELS
 from planner.tracing.memo import Memo
+from planner.tracing.opinfo import OpInfo
 
 REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
 # Floats made without fake ones are constants: drop-path rates, read while a model is built; masks
@@ -39,9 +39,6 @@ class FakeExecution:
 
     kernels = KERNELS
     has_host = False  # a device of its own, so tensors of the host are elsewhere
-    composites: ClassVar[
-        dict[OpOverload, Callable[..., Any]]
-    ] = {}  # ops that the device executes as parts
 
     def __init__(self, mode: FakeTensorMode | None = None, device: torch.device = _CPU) -> None:
         self.mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
@@ -52,6 +49,10 @@ class FakeExecution:
     def device_of(self, tensor: Tensor) -> torch.device:
         """The device that the tensor says it is on."""
         return tensor.fake_device if isinstance(tensor, FakeTensor) else _CPU
+
+    def is_composite(self, func: OpOverload, info: OpInfo) -> bool:
+        """Whether the device executes the op as its parts."""
+        return info.composite
 
     def decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         """A composite op's result, made by its parts."""
@@ -64,6 +65,10 @@ class FakeExecution:
     def known(self, tensor: Tensor) -> Tensor | None:
         """The tensor's numbers; none where they are not known."""
         return None if isinstance(tensor, FakeTensor) else tensor
+
+    def copy_known(self, tensor: Tensor) -> Tensor:
+        """A tensor of its own with the same known numbers."""
+        return tensor.clone()
 
     def run(
         self, func: OpOverload, types: Any, args: Any, kwargs: Any, inputs: list[Tensor]

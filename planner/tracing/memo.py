@@ -95,9 +95,7 @@ class Memo:
         for value in values:
             kind = type(value)
             if isinstance(value, Tensor):
-                if kind is not FakeTensor and not isinstance(value, FakeTensor):
-                    raise _NoKey
-                if value.fake_device != self._device:
+                if not isinstance(value, FakeTensor) or value.fake_device != self._device:
                     raise _NoKey
                 if value.dtype.is_complex or value.layout is not torch.strided:
                     raise _NoKey

@@ -50,7 +50,7 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self.execution.device_of(args[0])
         kwargs = kwargs or {}
         info = op_info(func)
-        if info.composite or func in self.execution.composites:
+        if self.execution.is_composite(func, info):
             # Under inference mode composite ops arrive whole; their parts are what the device
             # executes. (Views among the parts pass no autograd kernel that makes them views of a
             # parameter; those that the model's code makes do, and refuse to be made so before.)

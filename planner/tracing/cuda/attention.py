@@ -6,8 +6,8 @@ tensors on NVIDIA devices; each function here is the check of that name.
 
 Two things come from the build and not from the device: cuDNN's version, taken to be that of torch's
 default CUDA 13 wheels (at least 9.15.1), and kernels of flash attention 3, which torch takes only
-when asked to. The stored source was of a time around 2.13, not of its tag: that grouped queries keep
-the memory-efficient kernel out is inferred from 2.13's own header.
+when asked to. The source read was of a time around 2.13, not of its tag: that the memory-efficient
+kernel takes no grouped queries is inferred from 2.13's own header.
 """
 
 from __future__ import annotations

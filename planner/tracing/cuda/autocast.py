@@ -18,7 +18,7 @@ from torch import Tensor
 
 from planner.tracing.cuda import backend
 
-_KEY = torch._C.DispatchKey.AutocastPrivateUse1
+_KEY = "AutocastPrivateUse1"
 
 # `AT_FORALL_LOWER_PRECISION_FP`: every floating-point argument is cast to the autocast dtype.
 _LOWER_PRECISION = """
@@ -62,11 +62,11 @@ _PROMOTE = """
 """
 
 
-def register() -> list[torch.library.Library]:
+def register() -> list[Any]:
     """Register the lists; an op on none of them does not notice autocast."""
-    fallback = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
+    fallback = backend.implementations(_KEY, "_")
     fallback.fallback(torch.library.fallthrough_kernel)
-    library = torch.library.Library("aten", "IMPL", "AutocastPrivateUse1")
+    library = backend.implementations(_KEY)
     lists: list[tuple[str, Callable[[Any], Callable[..., Any]]]] = [
         (_LOWER_PRECISION, _in_lower_precision),
         (_FP32, _in_fp32),
@@ -90,7 +90,8 @@ def _overload(name: str) -> torch._ops.OpOverload:
 
 
 def _without_autocast() -> Any:
-    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(_KEY))
+    keys: Any = torch._C.DispatchKey
+    return torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(getattr(keys, _KEY)))
 
 
 def _in_lower_precision(op: Any) -> Callable[..., Any]:

@@ -12,9 +12,11 @@ such as a trace of the CPU, finds none.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -43,12 +45,20 @@ def active(device: DeviceProfile) -> Iterator[None]:
     """
     global _profile
     _register()
+    from planner.tracing.cuda.autocast import cache_cleared_with_torchs
+    from planner.tracing.cuda.compat import as_on_cuda
+
     previous, _profile = _profile, device
     lifted = torch._C._only_lift_cpu_tensors()
     # `torch.tensor(data, device=...)` then makes a CPU tensor and copies it by a dispatched op.
     torch._C._set_only_lift_cpu_tensors(True)
     try:
-        with torch.autograd.set_multithreading_enabled(False):
+        with (
+            torch.autograd.set_multithreading_enabled(False),
+            _exceptions_kept(),
+            cache_cleared_with_torchs(),
+            as_on_cuda(),
+        ):
             yield
     finally:
         torch._C._set_only_lift_cpu_tensors(lifted)
@@ -108,7 +118,7 @@ class _Module:
         yield
 
 
-class _Hook(torch._C._acc.PrivateUse1Hooks):  # type: ignore[misc]
+class _Hook(torch._C._acc.PrivateUse1Hooks):
     def is_available(self) -> bool:
         return _profile is not None
 
@@ -119,7 +129,60 @@ class _Hook(torch._C._acc.PrivateUse1Hooks):  # type: ignore[misc]
         return True
 
 
-_libraries: list[torch.library.Library] = []  # an implementation lives as long as its library
+_raised: list[BaseException] = []  # in backward, and not yet in Python again
+
+
+class _Guard(torch._C._acc.DeviceGuard):
+    """The device guard, which survives exceptions in backward.
+
+    While the autograd engine unwinds from one, it resets the stream of the node, and torch's guard
+    asks Python for its type there: with the exception still pending the answer would count as
+    failed, inside a function that may not throw, and the process would end
+    (torch/csrc/acc/Module.cpp: `PythonDeviceGuard::exchangeStream`). So a pending exception is
+    taken here and given back by `_exceptions_kept`.
+    """
+
+    def type_(self) -> Any:
+        try:
+            _check_pending()  # any call of `pythonapi` raises an exception that is pending
+        except BaseException as error:
+            _raised.append(error)
+        return torch._C._autograd.DeviceType.PrivateUse1
+
+
+_check_pending = ctypes.pythonapi.Py_IsInitialized
+
+
+@contextmanager
+def _exceptions_kept() -> Iterator[None]:
+    """Raise out of backward what was raised in it, as on other devices."""
+    original = torch.autograd.graph._engine_run_backward
+
+    def run_backward(*args: Any, **kwargs: Any) -> Any:
+        _raised.clear()
+        try:
+            return original(*args, **kwargs)
+        except SystemError as lost:
+            if _raised:
+                raise _raised.pop() from None
+            raise lost
+        finally:
+            _raised.clear()
+
+    with (
+        patch.object(torch.autograd.graph, "_engine_run_backward", run_backward),
+        patch.object(torch.autograd, "_engine_run_backward", run_backward),
+    ):
+        yield
+
+
+_libraries: list[Any] = []  # an implementation lives as long as its library
+
+
+def implementations(key: str, namespace: str = "aten") -> Any:
+    """A library of implementations for a dispatch key; keep it."""
+    make: Any = torch.library.Library
+    return make(namespace, "IMPL", key)
 
 
 def _register() -> None:
@@ -127,10 +190,9 @@ def _register() -> None:
     if _libraries:
         return
     # Deferred: they register implementations when they are asked to.
-    from planner.tracing.cuda import autocast, composites, sdpa
+    from planner.tracing.cuda import autocast, composites
 
     setup: Any = torch.utils.backend_registration._setup_privateuseone_for_python_backend
-    setup(NAME, backend_module=_Module(), hook=_Hook())
+    setup(NAME, backend_module=_Module(), hook=_Hook(), device_guard=_Guard())
     DEVICE = torch.device(NAME, 0)
-    for module in (autocast, composites, sdpa):
-        _libraries.extend(module.register())
+    _libraries.extend([*autocast.register(), *composites.register()])

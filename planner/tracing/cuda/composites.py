@@ -11,22 +11,33 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
+
+from planner.tracing.cuda import backend
+from planner.tracing.cuda.sdpa import attend
 
 aten = torch.ops.aten
 
 # Ops with both a composite function and kernels of CUDA's own: torch runs the composite where a
 # device has no kernel (native_functions.yaml). The dispatch mode takes the op before any kernel.
-_WITH_KERNELS = ("silu_backward", "mish_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
+WITH_KERNELS = frozenset(
+    {
+        aten.silu_backward.default,
+        aten.mish_backward.default,
+        aten._fused_rms_norm.default,
+        aten._fused_rms_norm_backward.default,
+    }
+)
 
 
-def register() -> list[torch.library.Library]:
+def register() -> list[Any]:
     """Register the composites above autograd, and that CUDA has kernels of its own."""
-    above = torch.library.Library("aten", "IMPL", "AutogradPrivateUse1")
-    for name, function in _COMPOSITES.items():
-        above.impl(name, function)
-    below = torch.library.Library("aten", "IMPL", "PrivateUse1")
-    for name in _WITH_KERNELS:
-        below.impl(name, _no_kernel)
+    above = backend.implementations("AutogradPrivateUse1")
+    for op, function in COMPOSITES.items():
+        above.impl(op, function)
+    below = backend.implementations("PrivateUse1")
+    for op in WITH_KERNELS:
+        below.impl(op, _no_kernel)
     return [above, below]
 
 
@@ -43,9 +54,10 @@ def _softmax(below: Any) -> Callable[..., Tensor]:
     """
 
     def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-        if input.dtype == torch.float16 and dtype == torch.float32:
-            return below(input, dim, True)
-        return below(input if dtype is None else input.to(dtype), dim, False)
+        half_to_float = input.dtype == torch.float16 and dtype == torch.float32
+        converted = input if dtype is None or half_to_float else input.to(dtype)
+        output: Tensor = below(converted, dim, half_to_float)
+        return output
 
     return softmax
 
@@ -112,8 +124,9 @@ def _memory_format(tensor: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
-_COMPOSITES: dict[str, Callable[..., Any]] = {
-    "softmax.int": _softmax(aten._softmax),
-    "log_softmax.int": _softmax(aten._log_softmax),
-    "_batch_norm_impl_index": _batch_norm,
+COMPOSITES: dict[OpOverload, Callable[..., Any]] = {
+    aten.scaled_dot_product_attention.default: attend,
+    aten.softmax.int: _softmax(aten._softmax),
+    aten.log_softmax.int: _softmax(aten._log_softmax),
+    aten._batch_norm_impl_index.default: _batch_norm,
 }

@@ -7,6 +7,7 @@ that reads them gets. Tensors of the host are executed as in a trace of the CPU.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -20,18 +21,21 @@ from torch._subclasses.fake_tensor import (
 )
 
 from planner.tracing.cuda import backend
+from planner.tracing.cuda.composites import COMPOSITES, WITH_KERNELS
 from planner.tracing.cuda.kernels import HOST, KERNELS, PARTS
 from planner.tracing.dynamic import DYNAMIC
 from planner.tracing.fake import FakeExecution
+from planner.tracing.opinfo import OpInfo
 
 _KNOWN = "_known_numbers"
 _CPU = torch.device("cpu")
 _READ = torch.ops.aten._local_scalar_dense.default
 _TO_COPY = torch.ops.aten._to_copy.default
+_PARTS = COMPOSITES | PARTS
 _EQUAL = torch.ops.aten.equal.default
 
 
-class _Mode(FakeTensorMode):
+class _Mode(FakeTensorMode):  # type: ignore[no-untyped-call]
     @property
     def avoid_device_init(self) -> bool:
         """No kernel of the device can run, so no constant is made on it."""
@@ -43,14 +47,17 @@ class DeviceExecution(FakeExecution):
 
     kernels = KERNELS
     has_host = True
-    composites = PARTS
 
     def __init__(self) -> None:
         super().__init__(_Mode(allow_non_fake_inputs=True), backend.DEVICE)
 
+    def is_composite(self, func: OpOverload, info: OpInfo) -> bool:
+        """Whether CUDA executes the op as its parts."""
+        return func in _PARTS or (info.composite and func not in WITH_KERNELS)
+
     def decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
         """A composite op's result, made by its parts."""
-        parts = PARTS.get(func)
+        parts = _PARTS.get(func)
         return super().decompose(func, args, kwargs) if parts is None else parts(*args, **kwargs)
 
     def known(self, tensor: Tensor) -> Tensor | None:
@@ -59,6 +66,13 @@ class DeviceExecution(FakeExecution):
             return tensor
         numbers: Tensor | None = tensor.__dict__.get(_KNOWN)
         return numbers
+
+    def copy_known(self, tensor: Tensor) -> Tensor:
+        """A tensor of its own with the same known numbers, where the tensor is."""
+        numbers = self.known(tensor)
+        assert numbers is not None
+        copy: Tensor = self._place(numbers.clone()) if self.on_device(tensor) else numbers.clone()
+        return copy
 
     def on_device(self, tensor: Tensor) -> bool:
         """Whether the tensor occupies memory of the device."""
@@ -109,8 +123,10 @@ class DeviceExecution(FakeExecution):
         if func._schema.is_mutable or all(
             not isinstance(output, Tensor) or self._stays_real(output) for output in outputs
         ):
-            numbers = compute()
-            self._attach(outputs, numbers if isinstance(numbers, (tuple, list)) else (numbers,))
+            with suppress(RuntimeError):  # a kernel that the host has not: nothing is known
+                numbers = compute()
+                known = numbers if isinstance(numbers, (tuple, list)) else (numbers,)
+                self._attach(outputs, known)
         return result
 
     def _attach(self, outputs: Any, numbers: Any) -> None:
@@ -126,7 +142,7 @@ class DeviceExecution(FakeExecution):
             return type(value)(self._on_host(item) for item in value)
         if isinstance(value, dict):
             return {key: self._on_host(item) for key, item in value.items()}
-        if isinstance(value, torch.device) and value == self.device:
+        if isinstance(value, torch.device) and backend.is_simulated(value):
             return _CPU
         return value
 

@@ -23,16 +23,6 @@ aten = torch.ops.aten
 _CUDNN_MASKED = -65504.0  # `convert_boolean_attn_mask_cudnn`: -inf troubles cuDNN
 
 
-def register() -> list[torch.library.Library]:
-    """Register it above autograd, as a composite op."""
-    library = torch.library.Library("aten", "IMPL", "AutogradPrivateUse1")
-    library.impl("scaled_dot_product_attention", attend)
-    # Without a gradient (inference mode) autograd's key is skipped.
-    below = torch.library.Library("aten", "IMPL", "PrivateUse1")
-    below.impl("scaled_dot_product_attention", attend)
-    return [library, below]
-
-
 def attend(
     query: Tensor,
     key: Tensor,
@@ -58,7 +48,7 @@ def attend(
 
 def enabled() -> frozenset[SDPBackend]:
     """The backends that `torch.backends.cuda` and `sdpa_kernel` leave on."""
-    flags = torch.backends.cuda
+    flags: Any = torch.backends.cuda
     on = {
         SDPBackend.FLASH_ATTENTION: flags.flash_sdp_enabled(),
         SDPBackend.EFFICIENT_ATTENTION: flags.mem_efficient_sdp_enabled(),
@@ -70,7 +60,8 @@ def enabled() -> frozenset[SDPBackend]:
 
 def priority_order() -> tuple[SDPBackend, ...]:
     """The global order, which `sdpa_kernel(..., set_priority=True)` changes."""
-    known = {int(kernel): kernel for kernel in SDPBackend.__members__.values()}
+    kernels: Any = SDPBackend.__members__
+    known = {int(kernel): kernel for kernel in kernels.values()}
     return tuple(known[number] for number in torch._C._get_sdp_priority_order())
 
 
@@ -105,7 +96,7 @@ def _efficient(call: Call, scale: float | None) -> Tensor:
 
 
 def _aligned_mask(mask: Tensor) -> Tensor:
-    """`preprocess_mask`: rows that start at multiples of 8 elements, in a padded copy if need be."""
+    """`preprocess_mask`: rows start at multiples of 8 elements, in a padded copy if need be."""
     *outer, last = mask.stride()
     if last == 1 and not any(stride % 8 for stride in outer):
         return mask
@@ -156,7 +147,8 @@ def _in_fp32(tensor: Tensor) -> Tensor:
 
 
 def _reduces_in_half() -> bool:
-    return bool(torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed())
+    flags: Any = torch.backends.cuda
+    return bool(flags.fp16_bf16_reduction_math_sdp_allowed())
 
 
 def _repeat_heads(tensor: Tensor, heads: int) -> Tensor:
