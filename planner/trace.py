@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from planner.tracing.mode import TracingMode
 from planner.tracing.modules import CallListener
 from planner.tracing.probe import KernelCall, with_probed_scratch
 from planner.tracing.recorder import Recorder
+from planner.tracing.rules import rules_for
 
 Progress = Callable[[str], None]
 
@@ -51,7 +53,7 @@ def trace(
     """
     tracer = Tracer(device, max_ops)
     with tracer.active():
-        job = tracer.build(lambda: prepare(request, "cpu"))
+        job = tracer.build(lambda: prepare(request, tracer.rules.tensor_device))
         return tracer.trace(job, progress=progress, probe=probe)
 
 
@@ -63,8 +65,8 @@ class Tracer:
 
     def __init__(self, device: DeviceProfile, max_ops: int = MAX_OPS) -> None:
         self.device = device
+        self.rules = rules_for(device)
         self._max_ops = max_ops
-        self._execution = FakeExecution()
         self.scratch: dict[KernelCall, int] = {}  # of kernels asked so far
 
     @contextmanager
@@ -73,9 +75,14 @@ class Tracer:
         self._appear: Callable[[Tensor, str], None] = lambda tensor, name: None
         with (
             real_step_behaviour(),
+            self.rules.active(),
             rng_states_seen(lambda tensor, name: self._appear(tensor, name)),
         ):
             yield
+
+    @cached_property
+    def _execution(self) -> FakeExecution:
+        return self.rules.execution()  # needs the device to be active
 
     def build(self, make: Callable[[], Job]) -> Job:
         """What `make` makes, on fake tensors."""
@@ -88,7 +95,7 @@ class Tracer:
 
     def mode(self) -> TracingMode:
         """A dispatch mode with an empty tape."""
-        return TracingMode(self._execution, Recorder(self._max_ops))
+        return TracingMode(self._execution, Recorder(self._max_ops), self.rules)
 
     def trace(
         self,
@@ -119,10 +126,12 @@ class Tracer:
                 "device": self.device.name,
                 "parameter_count": sum(p.numel() for p in parameters),
                 "trainable_parameter_count": sum(p.numel() for p in parameters if p.requires_grad),
-                "limitations": [],
+                "limitations": self.rules.limitations(mode.recorder.names),
             }
         )
-        return with_probed_scratch(tape, mode.probes, known=self.scratch) if probe else tape
+        if probe and self.rules.asks_kernels:
+            tape = with_probed_scratch(tape, mode.probes, known=self.scratch)
+        return self.rules.served(tape)
 
     def record(
         self, mode: TracingMode, appear: Callable[[Tensor, str], None], run: Callable[[], None]
@@ -163,18 +172,22 @@ class _TapeHooks:
         self.job = job
         self.mode.modules.name(job.model)
         for name, parameter in job.model.named_parameters():
-            self.recorder.adopt(parameter.data, Category.parameters, name)
-            self.recorder.adopt(parameter, Category.parameters, name)
+            self._adopt(parameter.data, Category.parameters, name)
+            self._adopt(parameter, Category.parameters, name)
         for name, buffer in job.model.named_buffers():
-            self.recorder.adopt(buffer, Category.buffers, name)
+            self._adopt(buffer, Category.buffers, name)
         for name, tensor in _named_tensors(job.inputs):
-            self.recorder.adopt(tensor, Category.inputs, name)
+            self._adopt(tensor, Category.inputs, name)
         if job.optimizer is not None:
             for tensor, name in self._optimizer_state():
-                self.recorder.adopt(tensor, Category.optimizer_state, name)
+                self._adopt(tensor, Category.optimizer_state, name)
+
+    def _adopt(self, tensor: Tensor, category: Category, name: str) -> None:
+        if self.mode.execution.on_device(tensor):
+            self.recorder.adopt(tensor, category, name)
 
     def appear(self, tensor: Tensor, name: str) -> None:
-        if self.mode.recording:
+        if self.mode.recording and self.mode.execution.on_device(tensor):
             self.recorder.appear(tensor, name)
 
     def enter(self, phase: str) -> None:

@@ -6,7 +6,7 @@ from planner.devices.catalogue import BUILTIN
 from planner.devices.profile import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
 
-SIMULATED_KINDS = frozenset({"cpu"})
+SIMULATED_KINDS = frozenset({"cpu", "cuda"})
 """Kinds of devices whose kernels and allocations the tracer knows."""
 
 # Without one of these the kernels that a CUDA device takes, and their scratch, cannot be told.

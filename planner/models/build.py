@@ -80,7 +80,25 @@ def _instantiate(
             model: PreTrainedModel = auto.from_config(config, **options)
     except Exception as error:
         raise ModelBuildFailed(f"{type(error).__name__}: {error}") from error
+    if device.type not in ("cpu", "meta"):
+        _move_stragglers(model, device)
     return model
+
+
+def _move_stragglers(model: nn.Module, device: torch.device) -> None:
+    """Move what the device's context did not reach, such as `torch.Tensor(size)`, as `Module.to`.
+
+    `Module.to` itself would give every tensor new data.
+    """
+    moved: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.device.type != device.type:
+                copy = nn.Parameter(parameter.detach().to(device), parameter.requires_grad)
+                module._parameters[name] = moved.setdefault(id(parameter), copy)
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.device.type != device.type:
+                module._buffers[name] = buffer.to(device)
 
 
 def _set_use_cache(model: nn.Module, use_cache: bool) -> None:

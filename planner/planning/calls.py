@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -79,6 +78,7 @@ class CallRecorder:
 
     def __init__(self, mode: TracingMode, names: dict[nn.Module, str]) -> None:
         self._recorder = mode.recorder
+        self._execution = mode.execution
         self._names = names
         self._open: list[Call] = []
         self.calls: list[Call] = []
@@ -92,7 +92,7 @@ class CallRecorder:
             return
         leaves, call.structure = tree_flatten((args, kwargs))
         call.arguments = [self._spec(leaf) for leaf in leaves]
-        if args and isinstance(args[0], Tensor):
+        if args and self._is_on_tape(args[0]):
             call.takes = self._recorder.tensor_of(args[0])
             storage = self._recorder.storage_of(args[0])
             call.input_bytes = self._recorder.storage_bytes[storage]
@@ -105,17 +105,20 @@ class CallRecorder:
         if call.structure is None:
             return
         first = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(first, Tensor):
+        if self._is_on_tape(first):
             call.gives = self._recorder.tensor_of(first)
+
+    def _is_on_tape(self, value: Any) -> bool:
+        return isinstance(value, Tensor) and self._execution.on_device(value)
 
     def _spec(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf if isinstance(leaf, _VALUES) else _UNKNOWN
         if isinstance(leaf, nn.Parameter):
             return leaf
-        if not isinstance(leaf, FakeTensor):
+        if self._execution.known(leaf) is not None:
             with _disable_current_modes():  # of masks and positions; the copy is not on the tape
-                return leaf.clone()
+                return self._execution.copy_known(leaf)
         return TensorSpec(
             tuple(leaf.shape),
             leaf.stride(),

@@ -178,7 +178,8 @@ class _Bench:
             recorder.adopt(buffer, Category.buffers, name)
 
     def _make(self, recorder: Recorder, spec: TensorSpec) -> Tensor:
-        tensor = torch.empty_strided(spec.shape, spec.strides, dtype=spec.dtype)
+        where = self._tracer.rules.tensor_device
+        tensor = torch.empty_strided(spec.shape, spec.strides, dtype=spec.dtype, device=where)
         tensor.requires_grad_(spec.requires_grad)
         shared = spec.storage in self._shared
         recorder.adopt(tensor, Category.inputs if shared else Category.temporaries)
@@ -216,12 +217,13 @@ class _Ending(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layouts: Iterable[Any], *outputs: Tensor) -> Tensor:
         ctx.layouts = layouts
-        return torch.zeros(())
+        ctx.device = outputs[0].device if outputs else None
+        return torch.zeros((), device=ctx.device)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         made = [
-            torch.empty_strided(shape, strides, dtype=dtype)
+            torch.empty_strided(shape, strides, dtype=dtype, device=ctx.device)
             for shape, strides, dtype in ctx.layouts
         ]
         return None, *made

@@ -20,6 +20,7 @@ from planner.quantities import format_bytes, parse_bytes
 from planner.request import Precision, Workload
 from planner.step import Job
 from planner.strategy import Strategy
+from planner.tracing.rules import rules_for
 
 Loss = Callable[[Any], Tensor]
 Build = Callable[[], tuple[nn.Module, Mapping[str, Any]]]
@@ -70,14 +71,20 @@ def plan_module(
         HeadroomError: the module's plain step fails.
     """
 
+    device = device or BUILTIN["cpu"]
+    where = rules_for(device).tensor_device
+
     def factory(shape: Strategy) -> Job:
-        model, inputs = build()
+        with torch.device(where):
+            model, inputs = build()
+        inputs = tree_map_only(Tensor, lambda tensor: tensor.to(where), dict(inputs))
         parameters = [p for p in model.parameters() if p.requires_grad]
         make = optimizer or (lambda trained: torch.optim.SGD(trained, lr=1e-3))
         workload = Workload(
             precision=precision, gradient_accumulation_steps=gradient_accumulation_steps
         )
-        return Job(workload, model.train(), dict(inputs), make(parameters), "cpu", loss)
+        kind = torch.device(where).type
+        return Job(workload, model.train(), inputs, make(parameters), kind, loss)
 
     wishes = Wishes(
         budget_bytes=_budget(memory_budget),
@@ -87,7 +94,7 @@ def plan_module(
         points=frontier_points,
         helpers=helpers,
     )
-    plan, _ = find_plan(factory, device or BUILTIN["cpu"], wishes, progress)
+    plan, _ = find_plan(factory, device, wishes, progress)
     return plan
 
 

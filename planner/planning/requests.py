@@ -15,6 +15,7 @@ from planner.request import TransformersModel
 from planner.step import Job, prepare
 from planner.strategy import Strategy
 from planner.tape import Tape
+from planner.tracing.rules import rules_for
 
 
 def make_plan(
@@ -60,8 +61,10 @@ def _make_one(
             "leave it out",
         )
 
+    where = rules_for(device).tensor_device
+
     def factory(shape: Strategy) -> Job:
-        return prepare(request.simulation(shape))
+        return prepare(request.simulation(shape), where)
 
     wishes = Wishes(
         budget_bytes=budget_of(request, device),

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch._meta_registrations import _create_grouped_mm_output_tensor
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor
 
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
@@ -58,29 +57,30 @@ def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
 @_rule(aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 def _index(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Masks select rows: their positions are looked up as the kernel does."""
-    indices = [position for index in args[1] for position in _positions(index)]
+    indices = [position for index in args[1] for position in _positions(execution, index)]
     return execution.meta(func, (args[0], indices, *args[2:]), kwargs)
 
 
-def _positions(index: Tensor | None) -> tuple[Tensor | None, ...]:
+def _positions(execution: FakeExecution, index: Tensor | None) -> tuple[Tensor | None, ...]:
     if index is None or index.dtype not in (torch.bool, torch.uint8):
         return (index,)
-    return _where_true(index).unbind(1)
+    return _where_true(execution, index).unbind(1)
 
 
 @_rule(aten.nonzero.default)
 def _nonzero(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Where data is not zero."""
-    return _where_true(args[0])
+    return _where_true(execution, args[0])
 
 
-def _where_true(mask: Tensor) -> Tensor:
+def _where_true(execution: FakeExecution, mask: Tensor) -> Tensor:
     """[count, dims] positions; a mask that is not known is taken to hold at every second element.
 
     A mask and its opposite then select all elements between them, as code that splits data expects.
     """
-    if not isinstance(mask, FakeTensor):
-        return mask.nonzero()
+    known = execution.known(mask)
+    if known is not None:
+        return known.nonzero()
     flat = torch.arange(0, mask.numel(), 2)
     return torch.stack(torch.unravel_index(flat, mask.shape), dim=1)
 
@@ -136,7 +136,8 @@ def _ctc_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any
     """
     log_probs, _, _, target_lengths = args[:4]
     frames, batch = log_probs.shape[0], log_probs.shape[1] if log_probs.dim() == 3 else 1
-    longest = int(target_lengths.max()) if target_lengths.numel() else 0
+    lengths = execution.known(target_lengths)
+    longest = int(lengths.max()) if lengths is not None and lengths.numel() else 0
     with execution.mode:
         return log_probs.new_empty(batch), log_probs.new_empty(batch, frames, 2 * longest + 1)
 

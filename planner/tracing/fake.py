@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import (
 from planner.tracing.dynamic import DYNAMIC
 from planner.tracing.kernels import KERNELS
 from planner.tracing.memo import Memo
+from planner.tracing.opinfo import OpInfo
 
 REAL_INTEGERS = 1 << 22  # elements; larger integer tensors become fake
 # Floats made without fake ones are constants: drop-path rates, read while a model is built; masks
@@ -36,14 +37,38 @@ _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int3
 class FakeExecution:
     """Executes one op at a time for a dispatch mode that is not on the stack meanwhile."""
 
-    def __init__(self) -> None:
-        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
-        self._memo = Memo(self.mode)
+    kernels = KERNELS
+    has_host = False  # a device of its own, so tensors of the host are elsewhere
+
+    def __init__(self, mode: FakeTensorMode | None = None, device: torch.device = _CPU) -> None:
+        self.mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
+        self.device = device
+        self._memo = Memo(self.mode, device)
         self.real_floats = REAL_FLOATS_BUILDING
 
     def device_of(self, tensor: Tensor) -> torch.device:
         """The device that the tensor says it is on."""
         return tensor.fake_device if isinstance(tensor, FakeTensor) else _CPU
+
+    def is_composite(self, func: OpOverload, info: OpInfo) -> bool:
+        """Whether the device executes the op as its parts."""
+        return info.composite
+
+    def decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        """A composite op's result, made by its parts."""
+        return func.decompose(*args, **kwargs)
+
+    def on_device(self, tensor: Tensor) -> bool:
+        """Whether the tensor occupies memory of the device."""
+        return True
+
+    def known(self, tensor: Tensor) -> Tensor | None:
+        """The tensor's numbers; none where they are not known."""
+        return None if isinstance(tensor, FakeTensor) else tensor
+
+    def copy_known(self, tensor: Tensor) -> Tensor:
+        """A tensor of its own with the same known numbers."""
+        return tensor.clone()
 
     def run(
         self, func: OpOverload, types: Any, args: Any, kwargs: Any, inputs: list[Tensor]
@@ -53,7 +78,7 @@ class FakeExecution:
             if inputs:
                 return self._from_real(func, types, args, kwargs)
             return self._factory(func, types, args, kwargs)
-        rule = DYNAMIC.get(func) or KERNELS.get(func)
+        rule = DYNAMIC.get(func) or self.kernels.get(func)
         if rule is not None:
             return rule(self, func, args, kwargs)
         return self._memo.run(func, types, args, kwargs)

@@ -44,10 +44,11 @@ class _Output:
 
 
 class Memo:
-    """Results of ops by the layouts of their arguments, for one `FakeTensorMode`."""
+    """Results of ops by the layouts of their arguments, for one `FakeTensorMode` and one device."""
 
-    def __init__(self, mode: FakeTensorMode) -> None:
+    def __init__(self, mode: FakeTensorMode, device: torch.device = _CPU) -> None:
         self._mode = mode
+        self._device = device
         self._known: dict[Any, tuple[_Output, ...]] = {}
         self._uncached: dict[OpOverload, bool] = {}
 
@@ -56,7 +57,7 @@ class Memo:
         if self._is_uncached(func):
             return self._mode.dispatch(func, types, args, kwargs)
         try:
-            key = (func, *_key(args), *(_key(kwargs.items()) if kwargs else ()))
+            key = (func, *self._key(args), *(self._key(kwargs.items()) if kwargs else ()))
         except _NoKey:
             return self._mode.dispatch(func, types, args, kwargs)
         outputs = self._known.get(key)
@@ -64,7 +65,7 @@ class Memo:
             results = [self._make(output, args) for output in outputs]
             return results[0] if len(results) == 1 else tuple(results)
         result = self._mode.dispatch(func, types, args, kwargs)
-        learned = _learn(result, args)
+        learned = self._learn(result, args)
         if learned is not None:
             self._known[key] = learned
         return result
@@ -87,55 +88,56 @@ class Memo:
         if output.base is not None:
             storage = args[output.base].untyped_storage()
             empty.set_(storage, output.offset, output.shape, output.strides)
-        return FakeTensor(self._mode, empty, _CPU)
+        return FakeTensor(self._mode, empty, self._device)
 
-
-def _key(values: Any) -> list[Any]:
-    key: list[Any] = []
-    for value in values:
-        kind = type(value)
-        if isinstance(value, Tensor):
-            if kind is not FakeTensor and not isinstance(value, FakeTensor):
+    def _key(self, values: Any) -> list[Any]:
+        key: list[Any] = []
+        for value in values:
+            kind = type(value)
+            if isinstance(value, Tensor):
+                if not isinstance(value, FakeTensor) or value.fake_device != self._device:
+                    raise _NoKey
+                if value.dtype.is_complex or value.layout is not torch.strided:
+                    raise _NoKey
+                key += (value.shape, value.stride(), value.dtype, value.storage_offset())
+            elif kind in _NUMBERS:
+                key += (kind, value)
+            elif kind in (list, tuple):
+                key.append(tuple(self._key(value)))
+            elif isinstance(value, _OPAQUE):
+                key.append(value)
+            else:
                 raise _NoKey
-            if value.dtype.is_complex or value.layout is not torch.strided:
-                raise _NoKey
-            key += (value.shape, value.stride(), value.dtype, value.storage_offset())
-        elif kind in _NUMBERS:
-            key += (kind, value)
-        elif kind in (list, tuple):
-            key.append(tuple(_key(value)))
-        elif isinstance(value, _OPAQUE):
-            key.append(value)
-        else:
-            raise _NoKey
-    return key
+        return key
 
+    def _learn(self, result: Any, args: Any) -> tuple[_Output, ...] | None:
+        """The layouts of a result, or None where it is not made of plain tensors and views."""
+        results = result if isinstance(result, tuple) else (result,)
+        outputs = [self._output(value, args) for value in results]
+        if any(output is None for output in outputs) or isinstance(result, list):
+            return None
+        if isinstance(result, tuple) and len(result) == 1:
+            return None
+        return tuple(outputs)  # type: ignore[arg-type]
 
-def _learn(result: Any, args: Any) -> tuple[_Output, ...] | None:
-    """The layouts of a result, or None where it is not made of plain tensors and views."""
-    results = result if isinstance(result, tuple) else (result,)
-    outputs = [_output(value, args) for value in results]
-    if any(output is None for output in outputs) or isinstance(result, list):
-        return None
-    if isinstance(result, tuple) and len(result) == 1:
-        return None
-    return tuple(outputs)  # type: ignore[arg-type]
-
-
-def _output(value: Any, args: Any) -> _Output | None:
-    if not isinstance(value, FakeTensor) or value.fake_device != _CPU or value.constant is not None:
-        return None
-    if value.dtype.is_complex or value.layout is not torch.strided or value.is_neg():
-        return None
-    own = _Output(tuple(value.shape), value.stride(), int(value.storage_offset()), value.dtype)
-    storage = value.untyped_storage()
-    for index, given in enumerate(args):
-        if given is value:
-            return replace(own, base=index, same=True)
-        if isinstance(given, Tensor) and given.untyped_storage()._cdata == storage._cdata:
-            return replace(own, base=index)
-    needed = value.dtype.itemsize * _span(own.shape, own.strides)
-    return own if storage.nbytes() == needed and not own.offset else None
+    def _output(self, value: Any, args: Any) -> _Output | None:
+        if (
+            not isinstance(value, FakeTensor)
+            or value.fake_device != self._device
+            or value.constant is not None
+        ):
+            return None
+        if value.dtype.is_complex or value.layout is not torch.strided or value.is_neg():
+            return None
+        own = _Output(tuple(value.shape), value.stride(), int(value.storage_offset()), value.dtype)
+        storage = value.untyped_storage()
+        for index, given in enumerate(args):
+            if given is value:
+                return replace(own, base=index, same=True)
+            if isinstance(given, Tensor) and given.untyped_storage()._cdata == storage._cdata:
+                return replace(own, base=index)
+        needed = value.dtype.itemsize * _span(own.shape, own.strides)
+        return own if storage.nbytes() == needed and not own.offset else None
 
 
 def _span(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:

@@ -16,7 +16,7 @@ from planner.tracing.modules import ModuleStack
 from planner.tracing.opinfo import OpInfo, op_info, tensors_in
 from planner.tracing.probe import Probes
 from planner.tracing.recorder import Recorder
-from planner.tracing.scratch import scratch_bytes
+from planner.tracing.rules import CPU, DeviceRules
 
 _DEVICE = torch.ops.prim.device.default
 _ADD = torch.ops.aten.add.Tensor
@@ -25,10 +25,13 @@ _ADD = torch.ops.aten.add.Tensor
 class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs ops on fake tensors; between `begin` and `end` of a phase it records them."""
 
-    def __init__(self, execution: FakeExecution, recorder: Recorder) -> None:
+    def __init__(
+        self, execution: FakeExecution, recorder: Recorder, rules: DeviceRules = CPU
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.execution = execution
         self.recorder = recorder
+        self.rules = rules
         self.modules = ModuleStack(recorder.module_id)
         self.probes = Probes()
         self.recording = False
@@ -47,14 +50,14 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self.execution.device_of(args[0])
         kwargs = kwargs or {}
         info = op_info(func)
-        if info.composite:
+        if self.execution.is_composite(func, info):
             # Under inference mode composite ops arrive whole; their parts are what the device
             # executes. (Views among the parts pass no autograd kernel that makes them views of a
             # parameter; those that the model's code makes do, and refuse to be made so before.)
             self._decomposing += 1
             try:
                 with self:
-                    result = func.decompose(*args, **kwargs)
+                    result = self.execution.decompose(func, args, kwargs)
             finally:
                 self._decomposing -= 1
             if result is not NotImplemented:
@@ -84,11 +87,20 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs: list[Tensor],
         result: Any,
     ) -> None:
+        rules = self.rules
         outputs: list[Tensor] = []
         tensors_in(result, outputs)
+        if self.execution.has_host:
+            inputs, outputs = self._on_device(inputs), self._on_device(outputs)
+            if not inputs and not outputs:
+                return  # work of the host
         recompute = self.in_backward and self._follow_recompute()
         flops = 0 if info.flops is None else info.flops(args, kwargs, result)
-        self.probes.note(func, args, kwargs, result, self.recorder.op_count, flops)
+        if rules.asks_kernels:
+            self.probes.note(func, args, kwargs, result, self.recorder.op_count, flops)
+        workspace = rules.workspace(func, args, rules.device, self.in_backward)
+        if workspace is not None:
+            self.recorder.keep_workspace(*workspace)
         self.recorder.record(
             info,
             inputs,
@@ -96,10 +108,13 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             module=self.modules.current(),
             flops=flops,
             recompute=recompute,
-            scratch_bytes=scratch_bytes(func, args, kwargs),
+            scratch_bytes=rules.scratch(func, args, kwargs, result, rules.device),
         )
         if func is _ADD and self.in_backward and not recompute:
             self._accumulate(inputs)
+
+    def _on_device(self, tensors: list[Tensor]) -> list[Tensor]:
+        return [tensor for tensor in tensors if self.execution.on_device(tensor)]
 
     def _accumulate(self, inputs: list[Tensor]) -> None:
         """The autograd engine adds a second gradient in place when nothing else holds the first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from array import array
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Recorder:
         self._live: dict[int, _StorageRef] = {}
         self._newest: dict[int, int] = {}  # storage -> its newest tensor
         self._reuse: tuple[int, int, int] | None = None
+        self._workspaces: set[Hashable] = set()
 
     # ------------------------------------------------------------------ storages and tensors
 
@@ -151,6 +153,14 @@ class Recorder:
         if name is not None:
             self.storage_name[ref.storage] = self.names.setdefault(name, len(self.names))
 
+    def keep_workspace(self, key: Hashable, size: int) -> None:
+        """Allocate what a library keeps from its first use on, unless it has it already; it
+        belongs to the op that is recorded next.
+        """
+        if key not in self._workspaces:
+            self._workspaces.add(key)
+            self._new_storage(size, Category.workspace, self.op_count)
+
     def mark_survivors(self, first_storage: int, category: Category) -> None:
         """Give temporaries born since `first_storage` that are still alive their real category."""
         for ref in self._live.values():
@@ -230,9 +240,9 @@ class Recorder:
         module: int,
         flops: int,
         recompute: bool,
-        scratch_bytes: int,
+        scratch_bytes: tuple[int, ...],
     ) -> None:
-        """Write one op: what it read, what it made, and the scratch alive inside it.
+        """Write one op: what it read, what it made, and each scratch allocation alive inside it.
 
         Raises:
             LimitExceeded: the tape holds `max_ops` ops already.
@@ -250,15 +260,12 @@ class Recorder:
         identity = self._identity
         self.op_inputs.extend([identity(tensor) for tensor in inputs])
         self.op_inputs_at.append(len(self.op_inputs))
-        scratch = -1
-        if scratch_bytes:
-            scratch = self._new_storage(scratch_bytes, Category.workspace, op)
+        scratch = [self._new_storage(size, Category.workspace, op) for size in scratch_bytes]
         for tensor in outputs:
             storage = self._storage_of(tensor, Category.temporaries, op)
             self.op_outputs.append(self._new_tensor(tensor, storage, op))
         self.op_outputs_at.append(len(self.op_outputs))
-        if scratch >= 0:
-            self.events.append(~scratch)
+        self.events.extend(~storage for storage in reversed(scratch))
 
     def tape(self, meta: dict[str, Any]) -> Tape:
         """Freeze the columns."""

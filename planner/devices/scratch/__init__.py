@@ -10,6 +10,14 @@ for them only the workspaces are known.
 """
 
 from planner.devices.scratch.blas import BlasSettings, Workspace, workspace
-from planner.devices.scratch.lookup import LIMITATIONS, limitation, scratch
+from planner.devices.scratch.lookup import LIMITATIONS, known_in_part, limitation, scratch
 
-__all__ = ["LIMITATIONS", "BlasSettings", "Workspace", "limitation", "scratch", "workspace"]
+__all__ = [
+    "LIMITATIONS",
+    "BlasSettings",
+    "Workspace",
+    "known_in_part",
+    "limitation",
+    "scratch",
+    "workspace",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch._ops import OpOverload
@@ -24,7 +25,6 @@ LIMITATIONS: tuple[str, ...] = (
     "the kernels' temporaries were read in torch's sources, not measured on a GPU",
     "ops without an entry are taken to allocate nothing beside their outputs",
     "on AMD devices kernels' temporaries are not modelled, only BLAS workspaces",
-    *(f"{entry.ops[0].overloadpacket}: {entry.limitation}" for entry in TABLE if entry.limitation),
 )
 
 
@@ -48,6 +48,14 @@ def scratch(
         return ()
     sizes = found.sizes(Call.bind(func, args, kwargs, result, device))
     return tuple(size for size in sizes if size > 0)
+
+
+def known_in_part(names: Iterable[str]) -> list[str]:
+    """Those of the ops named whose entry has a limitation, which docs/cuda-scratch.md tells."""
+    partial = {
+        str(op).removesuffix(".default") for entry in TABLE if entry.limitation for op in entry.ops
+    }
+    return sorted(partial.intersection(names))
 
 
 def limitation(func: OpOverload) -> str | None:
