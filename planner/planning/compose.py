@@ -12,12 +12,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.planning.calls import TensorSpec
 from planner.planning.lab import ROOT
 from planner.planning.options import NONE, Options
 from planner.planning.units import Found
 from planner.planning.windows import Places, Windows, read_windows
 from planner.quantities import format_bytes
-from planner.solve.problem import Choice, Gap, Option, Problem, Segment, Unit, levels, peak_bytes
+from planner.solve.problem import (
+    Choice,
+    Chosen,
+    Gap,
+    Option,
+    Problem,
+    Segment,
+    Unit,
+    levels,
+    peak_bytes,
+)
 from planner.strategy import UnitChoice
 from planner.tape import Tape
 
@@ -75,9 +86,11 @@ def compose(
         Gap(name, after, level - int(before[after]))
         for name, (level, after) in windows.gaps.items()
     )
+    aside = _take_aside(units)
     joins = tuple(
-        _hands_over(calls[i][2], calls[i + 1][2], repeated, options[i : i + 2])
-        for i in range(len(calls) - 1)
+        _hands_over(units[i], units[i + 1], repeated, options[i : i + 2])
+        and not aside & {units[i].path, units[i + 1].path}
+        for i in range(len(units) - 1)
     )
     problem = Problem(tuple(chain), gaps, joins)
     return Composition(problem, tuple(units), tuple(options), places)
@@ -95,6 +108,21 @@ def _hands_over(one: Found, other: Found, repeated: Counter[str], options: list[
     fed = first.gives is not None and first.gives == second.takes
     recomputable = all(each.nothing_saved is not None for each in options)
     return same_parent and once and fed and recomputable and "." in one.path
+
+
+def _take_aside(units: list[Found]) -> set[str]:
+    """Paths of units given a tensor of their own beside the first: a U-Net's skip, say.
+
+    A segment would hold those of all its units, which the solver's segments do not know. (What
+    several units are given, such as a mask, is held anyway.)
+    """
+    calls = [(unit.path, call.arguments) for unit in units for call in unit.calls]
+    given = [
+        (path, [leaf.storage for leaf in leaves if isinstance(leaf, TensorSpec)])
+        for path, leaves in calls
+    ]
+    takers = Counter(storage for _, storages in given for storage in set(storages))
+    return {path for path, storages in given if any(takers[each] == 1 for each in storages[1:])}
 
 
 def unit_choices(composition: Composition, choices: tuple[Choice, ...]) -> list[UnitChoice]:
@@ -144,10 +172,25 @@ def _price(freed: int, seconds: float) -> str:
     return f"{format_bytes(freed)} for {seconds * 1e3:.3g} ms"
 
 
+def everything_recomputed(composition: Composition) -> tuple[Choice, ...]:
+    """What training with gradient checkpointing usually means: every unit that can be recomputed
+    whole, the others as they are.
+    """
+    whole = (UnitChoice(module=ROOT, action="recompute"),)
+    return tuple(
+        Chosen(index, each.recipes.index(whole) if whole in each.recipes else 0)
+        for index, each in enumerate(composition.options)
+    )
+
+
 def learn(
     composition: Composition, choices: tuple[Choice, ...], windows: Windows, certified_bytes: int
 ) -> Composition:
     """The composition with levels moved to where a certified step really was.
+
+    Where it was higher, the unit's levels rise, so every option of it is expected to hold more;
+    where it was lower, only the option that was taken is expected to hold less: what is outside of
+    a unit need not be there all the time, and another option may peak at another moment.
 
     Units inside segments have no windows of their own; where they explain the difference, all
     levels of backward rise by what is left of it.
@@ -156,24 +199,20 @@ def learn(
     estimated: dict[str, int] = {}
     for name, level in levels(problem, choices):
         estimated[name] = max(estimated.get(name, 0), level)
-    inside = {
-        index
-        for choice in choices
-        if isinstance(choice, Segment)
-        for index in range(choice.first, choice.last + 1)
-    }
+    taken = {choice.unit: choice.option for choice in choices if isinstance(choice, Chosen)}
 
     def missing(name: str, seen: int) -> int:
         return int(seen) - estimated[name]
 
     units = tuple(
-        unit
-        if index in inside
-        else _raised(
+        _moved(
             unit,
+            taken[index],
             missing(f"{unit.name}.forward", windows.forward[index]),
             missing(f"{unit.name}.backward", windows.backward[index]),
         )
+        if index in taken
+        else unit
         for index, unit in enumerate(problem.units)
     )
     gaps = tuple(
@@ -190,6 +229,20 @@ def learn(
         units = tuple(_raised(unit, rest, rest) for unit in learned.units)
         learned = replace(learned, units=units)
     return replace(composition, problem=learned)
+
+
+def _moved(unit: Unit, taken: int, forward: int, backward: int) -> Unit:
+    unit = _raised(unit, max(forward, 0), max(backward, 0))
+    if taken == 0 or min(forward, backward) >= 0:
+        return unit
+    option = unit.options[taken]
+    lower = replace(
+        option,
+        forward_bytes=option.forward_bytes + min(forward, 0),
+        backward_bytes=max(option.backward_bytes + min(backward, 0), option.saved_bytes),
+    )
+    options = (*unit.options[:taken], lower, *unit.options[taken + 1 :])
+    return replace(unit, kind=f"{unit.kind}, learnt of {unit.name}", options=options)
 
 
 def _raised(unit: Unit, forward: int, backward: int) -> Unit:

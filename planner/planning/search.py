@@ -12,13 +12,14 @@ import numpy as np
 from planner.cost import step_seconds
 from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
-from planner.planning.compose import learn, unit_choices
+from planner.planning.compose import everything_recomputed, learn, unit_choices
 from planner.planning.pool import Pool, Task
 from planner.planning.solving import Solving
 from planner.planning.variants import Variant
 from planner.planning.windows import read_windows
 from planner.simulation import step_flops
-from planner.solve.problem import Solution
+from planner.solve.problem import Solution, peak_bytes
+from planner.solve.problem import seconds as added_seconds
 from planner.strategy import Strategy
 from planner.tape import Tape
 
@@ -115,6 +116,13 @@ class Search:
                 smallest = self._candidate(number, solution)
         return smallest
 
+    def _checkpointed(self) -> Candidate:
+        """Every unit recomputed."""
+        problem = self.variants[0].composition.problem
+        choices = everything_recomputed(self.variants[0].composition)
+        added, peak = added_seconds(problem, choices), peak_bytes(problem, choices)
+        return self._candidate(0, Solution(choices, added, peak, "none needed", 0.0))
+
     def _candidate(self, number: int, solution: Solution) -> Candidate:
         variant = self.variants[number]
         units = unit_choices(variant.composition, solution.choices)
@@ -152,12 +160,16 @@ class Search:
         return [(candidate, self.known[_key(candidate.strategy)]) for candidate in asked]
 
     def certify_ends(self, budget_bytes: int) -> None:
-        """Certify the candidates for a budget and for the least memory at once."""
+        """Certify the candidates for a budget, for the least memory, and the usual one between
+        them, at once.
+        """
 
         def ends() -> Iterator[Candidate]:
-            for candidate in (self.propose(budget_bytes), self.propose_smallest()):
-                if candidate is not None:
-                    yield candidate
+            if (cheapest := self.propose(budget_bytes)) is not None:
+                yield cheapest
+            yield self._checkpointed()
+            if (smallest := self.propose_smallest()) is not None:
+                yield smallest
 
         self.certify(ends())
 
@@ -235,6 +247,8 @@ class Search:
 
     def smallest(self) -> Certified:
         """The least certified peak that the search finds."""
+        if self.variants:
+            self.certify([self._checkpointed()])
         for _ in range(ATTEMPTS):
             candidate = self.propose_smallest()
             if candidate is None:
