@@ -1,6 +1,7 @@
 """Steps traced on the simulated device: what is on the tape, and what is not."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from planner.simulation import simulate
 from planner.tape import Category, OpFlag
 from planner.trace import Tracer, trace
 from planner.tracing.cuda import backend
+from planner.tracing.opinfo import op_info
 from planner.tracing.recorder import Recorder
 from tests.planner.requests import request
 from tests.planner.tapes import check_tape
@@ -28,9 +30,9 @@ def ops(tape, phase=None):
     return [tape.names[name] for name in tape.op_name[chosen]]
 
 
-def run(body, device=H100, backward=True):
+def run(body, device=H100, backward=True, tracer=None):
     """The tape of `body`, which gets a function that makes leaves, and returns a loss."""
-    tracer = Tracer(device)
+    tracer = tracer or Tracer(device)
     with tracer.active():
         mode = tracer.mode()
         where = tracer.rules.tensor_device
@@ -345,8 +347,6 @@ def test_grouped_products_from_ampere_on():
 def test_scratch_lives_inside_its_op_and_workspaces_stay():
     recorder = Recorder(max_ops=10)
     recorder.begin_phase("step0.forward")
-    from planner.tracing.opinfo import op_info
-
     info = op_info(torch.ops.aten.relu.default)
     for _ in range(2):
         recorder.keep_workspace("cublas", 1000)
@@ -360,6 +360,27 @@ def test_scratch_lives_inside_its_op_and_workspaces_stay():
     assert tape.live_bytes.max() >= 1000 + 50
     kept = int(np.flatnonzero(tape.storage_bytes == 1000)[0])
     assert tape.deaths[kept] == len(tape.events)
+
+
+def test_a_table_of_scratch_and_workspaces_is_asked_about_every_op():
+    tracer = Tracer(H100)
+    asked = set()
+
+    def scratch(func, args, kwargs, result, device):
+        assert device is H100
+        return (512, 1024) if func is torch.ops.aten.mm.default else ()
+
+    def workspace(func, args, device, in_backward):
+        asked.add((func, in_backward))
+        if func is torch.ops.aten.mm.default:
+            return ("cublas", in_backward), 4096
+        return None
+
+    tracer.rules = replace(tracer.rules, scratch=scratch, workspace=workspace)
+    tape = run(lambda leaf: (leaf(10, 10) @ leaf(10, 10)).sum(), tracer=tracer)
+    sizes = tape.storage_bytes[tape.storage_category == Category.workspace].tolist()
+    assert sorted(sizes) == [512] * 3 + [1024] * 3 + [4096] * 2
+    assert {(torch.ops.aten.mm.default, False), (torch.ops.aten.mm.default, True)} <= asked
 
 
 # ------------------------------------------------------------------ what goes wrong
