@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from planner.devices import BUILTIN
+from planner.errors import LimitExceeded
 from planner.request import SimulationRequest
 from planner.simulation import simulate
 from planner.tape import Category, OpFlag
@@ -402,3 +403,22 @@ def test_an_exception_in_backward_is_raised(attempt):
     with pytest.raises(KeyError, match="of the model's own"):
         run(lambda leaf: Broken.apply(leaf(10)).sum())
     run(lambda leaf: leaf(10).sum())  # and nothing stays behind
+
+
+def test_the_bound_of_the_tape_holds_in_backward():
+    whole = trace(request("gpt2"), H100)
+    backward = int(whole.phase_events[whole.phases.index("step0.backward")][0])
+    first = int(np.searchsorted(whole.op_event, backward))
+    with pytest.raises(LimitExceeded):
+        trace(request("gpt2"), H100, max_ops=first + 20)
+
+
+def test_waiting_on_the_host_is_not_on_the_device():
+    units = [{"module": f"transformer.h.{layer}", "action": "offload"} for layer in range(2)]
+    plain = request("gpt2", sequence_length=128)
+    strategy = plain.strategy.model_validate({"units": units})
+    ends = [
+        simulate(trace(asked, H100)).phases[0].end_bytes
+        for asked in (plain, plain.model_copy(update={"strategy": strategy}))
+    ]
+    assert ends[1] < ends[0]
