@@ -2,7 +2,8 @@
 
 The rules are those of `select_sdp_backend` (ATen/native/transformers/cuda/sdp_utils.cpp, with the
 checks shared by all devices in torch/include/ATen/native/transformers/sdp_utils_cpp.h), for dense
-tensors on NVIDIA devices; each function here is the check of that name.
+tensors; each function here is the check of that name. AMD's devices are those that AOTriton
+supports without being asked to.
 
 Two things come from the build and not from the device: cuDNN's version, taken to be that of torch's
 default CUDA 13 wheels (at least 9.15.1), and kernels of flash attention 3, which torch takes only
@@ -35,7 +36,8 @@ class Call:
 
     Args:
         requires_grad: an input requires a gradient, and grad mode is on.
-        capability: compute capability, such as (9, 0).
+        capability: compute capability of an NVIDIA device, such as (9, 0).
+        amd: an AMD device of the CDNA line; its capability is the major of `gfx9..`.
     """
 
     query: Tensor
@@ -47,6 +49,7 @@ class Call:
     enable_gqa: bool
     requires_grad: bool
     capability: tuple[int, int]
+    amd: bool = False
 
     @property
     def is_half(self) -> bool:
@@ -67,7 +70,8 @@ def select_backend(
     Raises:
         RuntimeError: none of those enabled can run the call.
     """
-    if order[: len(_DEFAULT_ORDER)] == _DEFAULT_ORDER and prefers_cudnn(call.capability):
+    default = order[: len(_DEFAULT_ORDER)] == _DEFAULT_ORDER
+    if default and not call.amd and prefers_cudnn(call.capability):
         order = (SDPBackend.CUDNN_ATTENTION, *_DEFAULT_ORDER[:3])
     for backend in order:
         if backend in enabled and all(check(call) for check in CHECKS.get(backend, _NEVER)):
@@ -157,8 +161,9 @@ def _flash_without_mask(call: Call) -> bool:
 
 
 def _flash_head_dim(call: Call) -> bool:
-    """`check_head_dim_size_flash`: one for all, at most 256."""
-    return call.query.shape[-1] == call.key.shape[-1] == call.value.shape[-1] <= 256
+    """`check_head_dim_size_flash`: one for all, at most 256, or 512 with AOTriton."""
+    width = call.query.shape[-1]
+    return width == call.key.shape[-1] == call.value.shape[-1] <= (512 if call.amd else 256)
 
 
 def _flash_hardware(call: Call) -> bool:
@@ -200,7 +205,11 @@ def _efficient_hardware(call: Call) -> bool:
 
 
 def _efficient_head_dim(call: Call) -> bool:
-    """`check_head_dim_size_mem_efficient`: aligned; the value's may differ."""
+    """`check_head_dim_size_mem_efficient`: aligned; the value's may differ, but not with AOTriton
+    before 0.12 (`check_head_dim_size_flash<true>`).
+    """
+    if call.amd and not _flash_head_dim(call):
+        return False
     width, value_width = call.query.shape[-1], call.value.shape[-1]
     alignment = _minimum_gemm_alignment(call)
     return (
@@ -214,7 +223,10 @@ def _efficient_heads(call: Call) -> bool:
 
 
 def _efficient_dtype(call: Call) -> bool:
-    """The last check of `can_use_mem_efficient_attention`."""
+    """The last checks of `can_use_mem_efficient_attention`."""
+    mask = call.mask
+    if call.amd and mask is not None and mask.dtype not in (torch.bool, call.query.dtype):
+        return False
     new = (torch.float16, torch.float32, torch.bfloat16)
     return _one_dtype_of(call, new if call.capability >= (8, 0) else new[:2])
 
@@ -224,7 +236,7 @@ def _efficient_dtype(call: Call) -> bool:
 
 def _cudnn_hardware(call: Call) -> bool:
     """`check_cudnn_hardware_support`."""
-    return (8, 0) <= call.capability <= (12, 1)
+    return not call.amd and (8, 0) <= call.capability <= (12, 1)
 
 
 def _cudnn_dropout(call: Call) -> bool:

@@ -7,7 +7,8 @@ written in Python needs (`torch.utils.backend_registration`). Its tensors say th
 
 Registration is for the whole process and cannot be undone, so it waits until a CUDA device is
 traced, and the device is available only inside `active`: what asks for an accelerator outside,
-such as a trace of the CPU, finds none.
+such as a trace of the CPU, finds none. The engine starts its thread for the device, which stays
+idle, with the next backward of the process: fork before.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ LIMITATIONS = (
     "binaries.",
     "Attention kernels are chosen as by torch 2.13's CUDA 13 wheels, whose cuDNN is at least "
     "9.15.1; other builds may choose others on Hopper and Blackwell.",
+    "What cuDNN's batch normalisation reserves for its backward is taken to be nothing, and "
+    "recurrent layers run as ATen's own cells instead of cuDNN's.",
 )
 
 

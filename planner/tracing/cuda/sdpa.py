@@ -40,10 +40,18 @@ def attend(
     )
     call = Call(
         query, key, value, attn_mask, dropout_p, is_causal, enable_gqa, requires_grad,
-        backend.profile().compute_capability or (0, 0),
+        *_hardware(),
     )  # fmt: skip
     kernel = _KERNELS[select_backend(call, enabled(), priority_order())]
     return kernel(call, scale)
+
+
+def _hardware() -> tuple[tuple[int, int], bool]:
+    """Capability, and whether AMD made it; none where no fused kernel is on by default (RDNA)."""
+    device = backend.profile()
+    if device.compute_capability is not None:
+        return device.compute_capability, False
+    return ((9, 0) if (device.architecture or "").startswith("gfx9") else (0, 0)), True
 
 
 def enabled() -> frozenset[SDPBackend]:

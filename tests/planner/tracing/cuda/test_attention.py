@@ -92,6 +92,11 @@ CASES = {
     "192 wide on B200": (call(width=192, capability=(10, 0)), FLASH),
     "DeepSeek's widths on B200": (call(width=192, value_width=128, capability=(10, 0)), CUDNN),
     "one key on Hopper": (call(length=1, keys=1, capability=HOPPER), FLASH),
+    # USE_ROCM
+    "AMD": (call(capability=HOPPER, amd=True), FLASH),
+    "AMD, fp32": (call(capability=HOPPER, amd=True, dtype=FP32), EFFICIENT),
+    "AMD, 512 wide": (call(width=512, capability=HOPPER, amd=True), FLASH),
+    "AMD, other value width": (call(value_width=128, capability=HOPPER, amd=True), MATH),
     "one query on Hopper": (call(length=1, keys=64, capability=HOPPER), CUDNN),
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Steps traced on the simulated device: what is on the tape, and what is not."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from planner.devices import BUILTIN
+from planner.errors import LimitExceeded
 from planner.request import SimulationRequest
 from planner.simulation import simulate
 from planner.tape import Category, OpFlag
 from planner.trace import Tracer, trace
 from planner.tracing.cuda import backend
+from planner.tracing.opinfo import op_info
 from planner.tracing.recorder import Recorder
 from tests.planner.requests import request
 from tests.planner.tapes import check_tape
@@ -28,9 +31,9 @@ def ops(tape, phase=None):
     return [tape.names[name] for name in tape.op_name[chosen]]
 
 
-def run(body, device=H100, backward=True):
+def run(body, device=H100, backward=True, tracer=None):
     """The tape of `body`, which gets a function that makes leaves, and returns a loss."""
-    tracer = Tracer(device)
+    tracer = tracer or Tracer(device)
     with tracer.active():
         mode = tracer.mode()
         where = tracer.rules.tensor_device
@@ -345,8 +348,6 @@ def test_grouped_products_from_ampere_on():
 def test_scratch_lives_inside_its_op_and_workspaces_stay():
     recorder = Recorder(max_ops=10)
     recorder.begin_phase("step0.forward")
-    from planner.tracing.opinfo import op_info
-
     info = op_info(torch.ops.aten.relu.default)
     for _ in range(2):
         recorder.keep_workspace("cublas", 1000)
@@ -360,6 +361,27 @@ def test_scratch_lives_inside_its_op_and_workspaces_stay():
     assert tape.live_bytes.max() >= 1000 + 50
     kept = int(np.flatnonzero(tape.storage_bytes == 1000)[0])
     assert tape.deaths[kept] == len(tape.events)
+
+
+def test_a_table_of_scratch_and_workspaces_is_asked_about_every_op():
+    tracer = Tracer(H100)
+    asked = set()
+
+    def scratch(func, args, kwargs, result, device):
+        assert device is H100
+        return (512, 1024) if func is torch.ops.aten.mm.default else ()
+
+    def workspace(func, args, device, in_backward):
+        asked.add((func, in_backward))
+        if func is torch.ops.aten.mm.default:
+            return ("cublas", in_backward), 4096
+        return None
+
+    tracer.rules = replace(tracer.rules, scratch=scratch, workspace=workspace)
+    tape = run(lambda leaf: (leaf(10, 10) @ leaf(10, 10)).sum(), tracer=tracer)
+    sizes = tape.storage_bytes[tape.storage_category == Category.workspace].tolist()
+    assert sorted(sizes) == [512] * 3 + [1024] * 3 + [4096] * 2
+    assert {(torch.ops.aten.mm.default, False), (torch.ops.aten.mm.default, True)} <= asked
 
 
 # ------------------------------------------------------------------ what goes wrong
@@ -381,3 +403,22 @@ def test_an_exception_in_backward_is_raised(attempt):
     with pytest.raises(KeyError, match="of the model's own"):
         run(lambda leaf: Broken.apply(leaf(10)).sum())
     run(lambda leaf: leaf(10).sum())  # and nothing stays behind
+
+
+def test_the_bound_of_the_tape_holds_in_backward():
+    whole = trace(request("gpt2"), H100)
+    backward = int(whole.phase_events[whole.phases.index("step0.backward")][0])
+    first = int(np.searchsorted(whole.op_event, backward))
+    with pytest.raises(LimitExceeded):
+        trace(request("gpt2"), H100, max_ops=first + 20)
+
+
+def test_waiting_on_the_host_is_not_on_the_device():
+    units = [{"module": f"transformer.h.{layer}", "action": "offload"} for layer in range(2)]
+    plain = request("gpt2", sequence_length=128)
+    strategy = plain.strategy.model_validate({"units": units})
+    ends = [
+        simulate(trace(asked, H100)).phases[0].end_bytes
+        for asked in (plain, plain.model_copy(update={"strategy": strategy}))
+    ]
+    assert ends[1] < ends[0]
