@@ -37,7 +37,30 @@ def prediction(resource: dict[str, Any]) -> RenderableType:
     notes = [Text(f"Note: {note}", style="yellow") for note in found.get("limitations", [])]
     # Side by side where the terminal is wide enough, else one below the other.
     tables = Columns([_phases(found), _categories(found), _modules(found)], padding=(0, 3))
-    return Group(headline, facts, *seconds, *notes, "", tables)
+    return Group(headline, *_on_device(found), facts, *seconds, "", tables, *notes)
+
+
+def _on_device(found: dict[str, Any]) -> list[RenderableType]:
+    """What the allocator and the driver hold, and whether the device serves it all."""
+    lines: list[RenderableType] = []
+    if found.get("reserved_bytes") is not None:
+        shown = f"Reserved {bytes_text(found['reserved_bytes'])}"
+        if found.get("device_bytes") is not None:
+            shown += f", with the context at most {bytes_text(found['device_bytes'])}"
+        lines.append(shown)
+    failed = found.get("out_of_memory")
+    if failed is not None:
+        sure = "Does not fit" if found["fits"] is False else "May not fit"
+        lines.append(
+            Text(
+                f"{sure}: in {failed['phase']}, {failed['tensor']} asks for "
+                f"{bytes_text(failed['requested_bytes'])} with {bytes_text(failed['free_bytes'])} "
+                f"free; {bytes_text(failed['allocated_bytes'])} are allocated and "
+                f"{bytes_text(failed['unallocated_bytes'])} lost to fragmentation.",
+                style="red",
+            )
+        )
+    return lines
 
 
 def _step_time(found: dict[str, Any]) -> str:
@@ -58,15 +81,14 @@ def headed(title: str, first: str, *numbers: str) -> Table:
 
 
 def _phases(found: dict[str, Any]) -> Table:
-    table = headed("Live bytes by phase", "Phase", "Peak", "At its end")
+    has_reserved = found.get("reserved_bytes") is not None
+    numbers = ["Peak", "At its end", *(["Reserved"] if has_reserved else [])]
+    table = headed("Live bytes by phase", "Phase", *numbers)
     for phase in found["phases"]:
         style = "bold green" if phase["name"] == found["peak_phase"] else ""
-        table.add_row(
-            phase["name"],
-            bytes_text(phase["peak_bytes"]),
-            bytes_text(phase["end_bytes"]),
-            style=style,
-        )
+        counts = [phase["peak_bytes"], phase["end_bytes"]]
+        counts += [phase["reserved_bytes"]] if has_reserved else []
+        table.add_row(phase["name"], *map(bytes_text, counts), style=style)
     return table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from app.context import ContextDep
 from app.devices import repository
@@ -13,7 +13,7 @@ from app.devices.measured import Measurements, measurements
 from app.errors import Conflict, NotFound
 from app.jobs.schemas import problems
 from app.kit.json_body import StrictJsonRoute
-from planner.devices import BUILTIN, SIMULATED_KINDS, DeviceProfile, check_profile
+from planner.devices import BUILTIN, DeviceProfile, check_profile
 
 router = APIRouter(prefix="/v1/devices", tags=["devices"], route_class=StrictJsonRoute)
 
@@ -22,7 +22,6 @@ class DeviceResource(DeviceProfile):
     """A device profile with what this service has measured of it, and where it comes from."""
 
     origin: Literal["builtin", "posted"]
-    simulated: bool = Field(description="whether simulations and plans can name it")
 
 
 class DeviceList(BaseModel):
@@ -73,6 +72,5 @@ def _resource(profile: DeviceProfile, measured: Measurements) -> DeviceResource:
         {
             **measured.applied(profile).model_dump(),
             "origin": "builtin" if BUILTIN.get(profile.name) is profile else "posted",
-            "simulated": profile.kind in SIMULATED_KINDS,
         }
     )

@@ -15,7 +15,6 @@ from app.jobs import idempotency, lifecycle, repository
 from app.jobs.repository import Answer
 from app.kit.ids import new_id
 from app.models import JobStatus
-from planner.devices import check_simulated
 from planner.errors import InvalidRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest, content_hash
@@ -80,7 +79,7 @@ async def submit(
     stored and enqueued in one transaction.
 
     Raises:
-        InvalidRequest: names the fields that are wrong, or a device that cannot be simulated;
+        InvalidRequest: names the fields that are wrong, or an unknown device;
             nothing is stored.
         IdempotencyKeyReused: the key was given with another body before.
     """
@@ -134,4 +133,3 @@ async def _check_device(session: AsyncSession, name: str) -> None:
             f"there is no device profile {name!r}",
             f"use one of: {known}; or POST a profile to /v1/devices",
         )
-    check_simulated(profile)

@@ -2,17 +2,15 @@
 
 from planner.devices.catalogue import BUILTIN, profile_of_driver
 from planner.devices.profile import ByteRange, Calibration, DeviceProfile, Mode
-from planner.devices.support import SIMULATED_KINDS, builtin_device, check_profile, check_simulated
+from planner.devices.support import builtin_device, check_profile
 
 __all__ = [
     "BUILTIN",
-    "SIMULATED_KINDS",
     "ByteRange",
     "Calibration",
     "DeviceProfile",
     "Mode",
     "builtin_device",
     "check_profile",
-    "check_simulated",
     "profile_of_driver",
 ]

@@ -6,9 +6,6 @@ from planner.devices.catalogue import BUILTIN
 from planner.devices.profile import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
 
-SIMULATED_KINDS = frozenset({"cpu", "cuda"})
-"""Kinds of devices whose kernels and allocations the tracer knows."""
-
 # Without one of these the kernels that a CUDA device takes, and their scratch, cannot be told.
 _NEEDED_OF_CUDA = {
     "architecture": 'add it, such as "sm_90" (torch.cuda.get_device_capability)',
@@ -21,7 +18,7 @@ def builtin_device(name: str) -> DeviceProfile:
     """The built-in profile of that name, for a simulation without a service.
 
     Raises:
-        InvalidRequest: there is none, or it cannot be simulated.
+        InvalidRequest: there is none.
     """
     if name not in BUILTIN:
         raise InvalidRequest.at(
@@ -29,23 +26,7 @@ def builtin_device(name: str) -> DeviceProfile:
             f"{name[:60]} is no built-in device",
             f"one of {', '.join(BUILTIN)}; a posted device needs its service",
         )
-    check_simulated(BUILTIN[name])
     return BUILTIN[name]
-
-
-def check_simulated(profile: DeviceProfile) -> None:
-    """Raise unless workloads can be simulated on the device.
-
-    Raises:
-        InvalidRequest: they cannot; the pointer is that of a request's device.
-    """
-    if profile.kind not in SIMULATED_KINDS:
-        kinds = " or ".join(sorted(SIMULATED_KINDS))
-        raise InvalidRequest.at(
-            "/device",
-            f"{profile.name} is a {profile.kind} device, which cannot be simulated yet",
-            f"name a profile of kind {kinds}",
-        )
 
 
 def check_profile(profile: DeviceProfile) -> DeviceProfile:

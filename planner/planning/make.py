@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.apply.statistics import tracking_norms
 from planner.cost import step_seconds
+from planner.device_memory import capacity_bytes
 from planner.devices import DeviceProfile
 from planner.errors import HeadroomError, InvalidRequest
 from planner.planning.pool import Pool
@@ -46,7 +47,8 @@ class Wishes:
     """What the search is asked for.
 
     Attributes:
-        budget_bytes: what may be alive at any point of the step.
+        budget_bytes: what may be alive at any point of the step; of a CUDA device, the memory
+            that it has, its driver's context and what the allocator cannot use included.
         patterns: module paths to choose for, or None.
         batch_size: of a step, to be split into micro-batches; 1 where it cannot be.
         shapes: other shapes of the workload to consider (attention, precision, ...).
@@ -72,6 +74,8 @@ def find_plan(
     Raises:
         HeadroomError: the model cannot be built or its plain step fails.
     """
+    if device.kind == "cuda":  # simulated with the budget's memory, whatever it has itself
+        device = device.model_copy(update={"memory_bytes": wishes.budget_bytes})
     workshop = Workshop(Tracer(device), factory)
     with Pool(workshop, wishes.helpers) as pool, workshop.tracer.active():
         return _Planning(pool, device, wishes, progress).plan()
@@ -88,6 +92,9 @@ class _Planning:
         solving = Solving(wishes.solver, "segments" in wishes.allowed)
         self._search = Search(pool, device, solving)
         self._limitations: list[str] = []
+        self._room_bytes = wishes.budget_bytes
+        if device.kind == "cuda":
+            self._room_bytes = capacity_bytes(device, most_context=True) or 0
 
     def plan(self) -> tuple[Plan, Tape]:
         self._say("baseline")
@@ -98,13 +105,13 @@ class _Planning:
         self._pool.workshop.traces += 1
         self._search.simulate_seconds += time.perf_counter() - started
         self._plain = self._certified_plain(baseline.tape)
-        fits = self._plain.peak_bytes <= self._wishes.budget_bytes
+        fits = self._plain.peak_bytes <= self._room_bytes and self._plain.is_served
         if not (fits and self._wishes.points == 0):
             self._explore(subject, baseline)
         self._say("solve")
         if self._wishes.points:
-            self._search.certify_ends(self._wishes.budget_bytes)
-        chosen = self._search.fit(self._wishes.budget_bytes)
+            self._search.certify_ends(self._room_bytes)
+        chosen = self._search.fit(self._room_bytes)
         chosen = self._split_further(subject, chosen)
         if chosen is None or self._wishes.points:
             self._say("frontier")
@@ -112,7 +119,7 @@ class _Planning:
         if self._wishes.points:
             self._search.spread(self._wishes.points, self._show)
         self._say("confirm")
-        return self._answer(*self._search.confirmed(self._wishes.budget_bytes))
+        return self._answer(*self._search.confirmed(self._room_bytes))
 
     def _check_budget(self, subject: Subject) -> None:
         """No strategy changes the parameters, so less than they take is a slip."""
@@ -188,7 +195,7 @@ class _Planning:
             self._say(f"{parts} micro-batches")
             if self._explore_shape(Strategy(micro_batches=parts)) is None:
                 break
-            chosen = self._search.fit(self._wishes.budget_bytes)
+            chosen = self._search.fit(self._room_bytes)
             parts *= 2
         return chosen
 
@@ -265,7 +272,7 @@ class _Planning:
 
     def _infeasible(self, smallest: Certified, prediction: Prediction) -> Infeasible:
         return Infeasible(
-            smallest_budget_bytes=smallest.peak_bytes,
+            smallest_budget_bytes=self._smallest_budget(smallest),
             smallest_strategy=smallest.strategy,
             phase=prediction.peak_phase,
             held_by=[
@@ -275,12 +282,16 @@ class _Planning:
             remedies=self._remedies(smallest, prediction),
         )
 
+    def _smallest_budget(self, smallest: Certified) -> int:
+        context_bytes = self._wishes.budget_bytes - self._room_bytes
+        return smallest.needed_bytes + context_bytes
+
     def _remedies(self, smallest: Certified, prediction: Prediction) -> list[str]:
         wishes, at_peak = self._wishes, prediction.at_peak
-        short = smallest.peak_bytes - wishes.budget_bytes
+        least = self._smallest_budget(smallest)
+        short = least - wishes.budget_bytes
         remedies = [
-            f"a budget of {format_bytes(smallest.peak_bytes)} ({smallest.peak_bytes} bytes), "
-            f"{format_bytes(short)} more"
+            f"a budget of {format_bytes(least)} ({least} bytes), {format_bytes(short)} more"
         ]
         if at_peak.optimizer_state and "optimizer_states" not in wishes.allowed:
             remedies.append(

@@ -33,6 +33,9 @@ NO_CHEAPER = 1 - 1e-6
 PRECISE = 0.002
 """An estimate this much too high, relative, is not worth learning from."""
 
+FRAGMENTED = 0.02
+"""How much lower to aim, relative, where the allocator cannot serve a step that would fit."""
+
 SPREADS = 6
 """Rounds of filling the frontier: proposals for different budgets can be the same."""
 
@@ -69,6 +72,19 @@ class Certified:
     step_flops: int
     candidate: Candidate | None = None
     whole: bool = False
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the device's allocator, if it has one, serves every request of the step within
+        the budget.
+        """
+        return self.tape.meta.get("memory", {"fits": True})["fits"] is True
+
+    @property
+    def needed_bytes(self) -> int:
+        """Memory that certainly serves the step: what is reserved where nothing is short."""
+        reserved = self.tape.reserved_bytes
+        return self.peak_bytes if reserved is None else int(reserved.max())
 
 
 @dataclass
@@ -220,23 +236,27 @@ class Search:
 
     def fit(self, budget_bytes: int) -> Certified | None:
         """The quickest strategy whose certified peak is within the budget; None where none is."""
+        asked = budget_bytes
         for _ in range(ATTEMPTS):
-            candidate = self.propose(budget_bytes)
+            candidate = self.propose(asked)
             best = self._cheapest_known(budget_bytes)
             if candidate is None or (best and candidate.seconds >= best.cost_seconds * NO_CHEAPER):
                 break
-            if _key(candidate.strategy) in self.known:
-                break
+            already = _key(candidate.strategy) in self.known
             ((_, outcome),) = self.certify([candidate])
             if isinstance(outcome, HeadroomError):
                 del self.variants[candidate.variant]
+            elif outcome.peak_bytes <= asked and not outcome.is_served:
+                asked = int(outcome.peak_bytes * (1 - FRAGMENTED))
+            elif already:
+                break
         return self._cheapest_known(budget_bytes)
 
     def _cheapest_known(self, budget_bytes: int) -> Certified | None:
         fitting = [
             each
             for each in self.known.values()
-            if isinstance(each, Certified) and each.peak_bytes <= budget_bytes
+            if isinstance(each, Certified) and each.peak_bytes <= budget_bytes and each.is_served
         ]
         # Of those that cost the same, one that changes nothing; else the one with the least peak.
         return min(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.check import check_plan
-from planner.devices import SIMULATED_KINDS, DeviceProfile
+from planner.devices import DeviceProfile
 from planner.errors import InvalidRequest
 from planner.planning.make import OnProgress
 from planner.plans import Budget, Plan, PlanRequest, Solved
@@ -116,17 +116,13 @@ def solve_device(
     """The plan for the device with the least memory on which the step fits.
 
     Raises:
-        InvalidRequest: no profile that can be simulated says how much memory its device has.
+        InvalidRequest: no profile says how much memory its device has.
     """
-    sized = [
-        (each.memory_bytes, each)
-        for each in devices
-        if each.memory_bytes is not None and each.kind in SIMULATED_KINDS
-    ]
+    sized = [(each.memory_bytes, each) for each in devices if each.memory_bytes is not None]
     if not sized:
         raise InvalidRequest.at(
             "/solve_for",
-            "no profile of a device that can be simulated says how much memory it has",
+            "no profile says how much memory its device has",
             "POST profiles with memory_bytes to /v1/devices",
         )
     plain = request.model_copy(update={"solve_for": None, "frontier_points": 0})

@@ -4,8 +4,8 @@ import pytest
 
 from app.devices.measured import remember_context
 from app.models import JobStatus, Run
-from planner.devices import BUILTIN, SIMULATED_KINDS
-from tests.app.fakes import body, plan_body
+from planner.devices import BUILTIN
+from tests.app.fakes import body
 
 URL = "/v1/devices"
 PROFILE = {"name": "my-cpu", "kind": "cpu", "memory_bytes": "24GiB"}
@@ -46,7 +46,6 @@ CARD = {
     "name": "my-card", "kind": "cuda", "architecture": "sm_90", "memory_bytes": "80GiB",
     "multiprocessors": 132,
 }  # fmt: skip
-UNSIMULATED = [name for name, device in BUILTIN.items() if device.kind not in SIMULATED_KINDS]
 
 
 def test_the_built_in_profiles_come_first_and_say_what_is_not_known_of_them(client):
@@ -58,7 +57,6 @@ def test_the_built_in_profiles_come_first_and_say_what_is_not_known_of_them(clie
     assert card["context_bytes"]["measured"] is False
     assert card["limitations"]
     assert card["calibration"] == {}
-    assert card["simulated"] == (card["kind"] in SIMULATED_KINDS)
 
 
 def test_a_card_that_leaves_out_what_decides_its_kernels_is_refused_by_field(client):
@@ -76,17 +74,6 @@ def test_an_unknown_device_is_refused_with_the_known_ones(client):
     (error,) = response.json()["errors"]
     assert error["pointer"] == "/device"
     assert "h100-80gb" in error["remedy"]
-
-
-@pytest.mark.skipif(not UNSIMULATED, reason="every built-in device can be simulated")
-def test_a_device_that_cannot_be_simulated_is_refused_and_nothing_is_stored(client):
-    for path, request in (("simulations", body()), ("plans", plan_body())):
-        response = client.post(f"/v1/{path}", json=request | {"device": UNSIMULATED[0]})
-        assert response.status_code == 422
-        (error,) = response.json()["errors"]
-        assert error["pointer"] == "/device"
-        assert "cannot be simulated" in error["detail"]
-        assert client.get(f"/v1/{path}").json()["items"] == []
 
 
 async def test_the_last_context_that_a_worker_measured_stands(client, database):

@@ -4,12 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from planner.devices import (
-    BUILTIN,
-    SIMULATED_KINDS,
     DeviceProfile,
     builtin_device,
     check_profile,
-    check_simulated,
 )
 from planner.errors import InvalidRequest
 
@@ -75,16 +72,6 @@ def test_a_cpu_has_no_architecture_of_a_gpu():
 def test_values_that_no_device_has(field, value):
     with pytest.raises(ValidationError):
         DeviceProfile.model_validate({**CARD, field: value})
-
-
-def test_what_the_tracer_knows_can_be_simulated():
-    for profile in BUILTIN.values():
-        if profile.kind in SIMULATED_KINDS:
-            check_simulated(profile)
-            assert builtin_device(profile.name) == profile
-        else:
-            with pytest.raises(InvalidRequest, match="/device"):
-                check_simulated(profile)
 
 
 def test_an_unknown_name_lists_the_known_ones():

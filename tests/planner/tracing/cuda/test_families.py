@@ -9,11 +9,10 @@ from planner.models.optimizers import OPTIMIZERS
 from planner.request import SimulationRequest
 from planner.simulation import simulate
 from planner.tape import Category
-from planner.trace import trace
 from tests.planner.models.families import FAMILIES
 from tests.planner.requests import request
 from tests.planner.tapes import check_tape
-from tests.planner.tracing.cuda.devices import nvidia
+from tests.planner.tracing.cuda.devices import nvidia, trace_storages
 
 CHOSEN = {
     "gpt2", "llama", "qwen3", "bert", "distilbert", "t5", "bart", "mixtral", "mamba", "vit",
@@ -58,7 +57,7 @@ def test_a_step(family, mode):
             "strategy": {"checkpointing": "full" if mode == "checkpointing" else "none"},
         }
     )  # fmt: skip
-    tape = trace(check(asked), nvidia())
+    tape = trace_storages(check(asked), nvidia())
     check_tape(tape)
     prediction = simulate(tape)
     assert sum(prediction.at_peak.model_dump().values()) == prediction.peak_bytes
@@ -74,6 +73,6 @@ def test_a_step(family, mode):
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_an_optimizer(name):
-    tape = trace(request("gpt2", optimizer={"name": name}), nvidia())
+    tape = trace_storages(request("gpt2", optimizer={"name": name}), nvidia())
     check_tape(tape)
     assert "step1.optimizer_step" in tape.phases

@@ -13,7 +13,7 @@ def test_a_plan_fits_its_budget():
         {
             "model": {"source": "transformers", "config": {"model_type": "gpt2", **TINY["gpt2"]}},
             "workload": {"batch_size": 8, "sequence_length": 128, "precision": "amp-bf16"},
-            "budget": {"memory": "34MB"},
+            "budget": {"memory": "104MiB"},
             "allow": ["checkpointing", "selective"],
         }
     )
@@ -26,4 +26,6 @@ def test_a_plan_fits_its_budget():
     plan, tape = make_plan(check_plan(request), device, lambda message: None, helpers=0)
     check_tape(tape)
     assert plan.feasible
-    assert plan.prediction.peak_bytes <= 34_000_000 < plan.baseline.peak_bytes
+    assert plan.prediction.fits
+    assert not plan.baseline.fits
+    assert plan.prediction.peak_bytes <= plan.prediction.reserved_bytes <= 104 << 20
