@@ -74,6 +74,31 @@ def end_of(server: Server, location: str, seconds: float = 120) -> dict:
     return server.client.get(location).json()
 
 
+def test_a_gpu_is_simulated_without_one(server):
+    client = server.client
+    found = succeeded(client, SMALL | {"device": "h100-80gb"})
+    prediction = found["prediction"]
+    assert prediction["fits"] is True
+    assert prediction["peak_bytes"] <= prediction["reserved_bytes"] < prediction["device_bytes"]
+    assert prediction["at_peak"]["workspace"] >= 2 * 32 * 2**20  # cuBLAS, forward and backward
+    series = client.get(f"/v1/simulations/{found['id']}/timeline").json()
+    assert max(series["reserved_bytes"]) == prediction["reserved_bytes"]
+    on_host = succeeded(client, SMALL)["prediction"]
+    assert on_host["reserved_bytes"] is None
+    assert on_host["fits"] is None
+
+
+def test_what_a_card_cannot_hold_says_where_memory_runs_out(server):
+    config = {"model_type": "gpt2", "n_layer": 2, "n_embd": 8192, "n_head": 64}
+    workload = {"batch_size": 1, "sequence_length": 64}
+    model = {"source": "transformers", "config": config}
+    body = {"model": model, "workload": workload, "device": "t4"}
+    prediction = succeeded(server.client, body)["prediction"]
+    assert prediction["fits"] is False
+    assert prediction["out_of_memory"]["phase"].startswith("step0.")
+    assert prediction["reserved_bytes"] > 15 * 2**30
+
+
 def test_predicted_and_measured_side_by_side(server):
     client = server.client
     simulation = succeeded(client, SMALL)
