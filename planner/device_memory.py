@@ -17,7 +17,7 @@ _DEPENDS = (
 )
 
 
-def served(tape: Tape, device: DeviceProfile, settings: AllocatorSettings | None = None) -> Tape:
+def served(tape: Tape, device: DeviceProfile) -> Tape:
     """The tape with the allocator's blocks in place of its storages' bytes, and what is reserved.
 
     Live bytes are then what `torch.cuda.memory_allocated()` counts: blocks, rounding included.
@@ -26,6 +26,7 @@ def served(tape: Tape, device: DeviceProfile, settings: AllocatorSettings | None
 
     A workload that does not fit is shown as on a device with memory enough.
     """
+    settings = AllocatorSettings.parse(device.allocator or "")
     shown = _replay(tape, device, settings, most_context=True)
     failed = shown.out_of_memory
     fits: bool | None = failed is None
@@ -60,7 +61,7 @@ def capacity_bytes(device: DeviceProfile, *, most_context: bool) -> int | None:
 
 
 def _replay(
-    tape: Tape, device: DeviceProfile, settings: AllocatorSettings | None, *, most_context: bool
+    tape: Tape, device: DeviceProfile, settings: AllocatorSettings, *, most_context: bool
 ) -> Replay:
     capacity = capacity_bytes(device, most_context=most_context)
     return replay_events(tape.events, tape.storage_bytes, settings, capacity, device.memory_bytes)

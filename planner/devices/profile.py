@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from planner.allocator import AllocatorSettings
 from planner.data import Data
 from planner.quantities import Bytes
 
@@ -59,6 +60,11 @@ class DeviceProfile(Data):
     calibration: dict[Mode, Calibration] = Field(
         {}, description="by mode of the workload; a service fills it in from its own runs"
     )
+    allocator: str | None = Field(
+        None,
+        max_length=500,
+        description="PYTORCH_ALLOC_CONF on the device, such as `expandable_segments:True`",
+    )
     driver_names: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         [], max_length=20, description="names that the driver has for such a device"
     )
@@ -66,6 +72,13 @@ class DeviceProfile(Data):
     limitations: list[Annotated[str, Field(min_length=1, max_length=500)]] = Field(
         [], max_length=20, description="what is not known of it; predictions repeat this"
     )
+
+    @field_validator("allocator")
+    @classmethod
+    def _is_understood(cls, value: str | None) -> str | None:
+        if value is not None:
+            AllocatorSettings.parse(value)
+        return value
 
     @property
     def compute_capability(self) -> tuple[int, int] | None:

@@ -72,6 +72,6 @@ def _claimed(profile: DeviceProfile) -> list[FieldProblem]:
 def _unfit_for_cpu(profile: DeviceProfile) -> list[FieldProblem]:
     return [
         FieldProblem(f"/{field}", "is of a GPU, and this is a CPU", 'leave it out, or kind: "cuda"')
-        for field in ("architecture", "context_bytes")
+        for field in ("architecture", "context_bytes", "allocator")
         if getattr(profile, field) is not None
     ]

@@ -72,3 +72,9 @@ def test_a_stored_tape_keeps_what_was_reserved(tape):
     again = Tape.load(found.to_bytes())
     assert again.reserved_bytes.tolist() == found.reserved_bytes.tolist()
     assert Tape.load(tape.to_bytes()).reserved_bytes is None
+
+
+def test_the_profile_says_how_the_allocator_is_set(tape):
+    device = card(64).model_copy(update={"allocator": "expandable_segments:True"})
+    # Pages of 2 MiB for the small ones, of 20 MiB for the large one.
+    assert served(tape, device).reserved_bytes.tolist() == [2 * MIB, 22 * MIB, 22 * MIB, 22 * MIB]

@@ -66,6 +66,7 @@ def test_a_cpu_has_no_architecture_of_a_gpu():
         ("peak_flops", {"fp33": 1e12}),
         ("peak_flops", {"fp32": 0}),
         ("kind", "tpu"),
+        ("allocator", "expandable_segmants:True"),
         ("calibration", {"train": {"ratio": -1, "runs": 1}}),
     ],
 )
