@@ -31,17 +31,17 @@ class Case:
 
 
 def _case(
-    config: dict[str, Any],
+    config: Body,
     task: str = "text-generation",
     *,
-    strategy: dict[str, Any] | None = None,
+    strategy: Body | None = None,
     minimum_bytes: int = 0,
     overflows_80gb: bool = False,
     **rest: Any,
 ) -> Case:
     """A case; keywords that describe the model go there, all others to the workload."""
     described = {key: rest.pop(key) for key in ("attention", "experts", "lora") if key in rest}
-    body = {
+    body: Body = {
         "model": {"source": "transformers", "task": task, "config": config, **described},
         "workload": rest,
         "strategy": strategy or {},
@@ -49,7 +49,7 @@ def _case(
     return Case(body, minimum_bytes, overflows_80gb)
 
 
-_CHECKPOINTED = {"checkpointing": "full"}
+_CHECKPOINTED: Body = {"checkpointing": "full"}
 _MLM = "fill-mask"
 _SEQ = "text2text-generation"
 _IMG = "image-classification"
@@ -183,18 +183,18 @@ _WHISPER_SMALL = {
 }  # fmt: skip
 
 
-def _text(batch_size: int, sequence_length: int, precision: str = "fp32") -> dict[str, Any]:
+def _text(batch_size: int, sequence_length: int, precision: str = "fp32") -> Body:
     return {
         "batch_size": batch_size, "sequence_length": sequence_length, "precision": precision
     }  # fmt: skip
 
 
-_SGD = {"name": "sgd", "momentum": 0.9}
-_ADAFACTOR = {"name": "adafactor"}
-_INFER = {"mode": "inference"}
+_SGD: Body = {"name": "sgd", "momentum": 0.9}
+_ADAFACTOR: Body = {"name": "adafactor"}
+_INFER: Body = {"mode": "inference"}
 
 
-def _generate(new_tokens: int) -> dict[str, Any]:
+def _generate(new_tokens: int) -> Body:
     return {"mode": "generation", "new_tokens": new_tokens}
 
 
