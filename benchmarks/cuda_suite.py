@@ -34,7 +34,6 @@ from planner.devices import (
     BUILTIN,
     ByteRange,
     DeviceProfile,
-    builtin_device,
     check_profile,
     profile_of_driver,
 )
@@ -81,7 +80,7 @@ def profile_for(header: Header, device: str | None, posted: Path | None) -> Devi
     elif device is not None and card is not None and device != known:
         raise NoDevice(f"the rows were measured on {card['name']}; predict {device} without them")
     elif device is not None or known is not None:
-        profile = builtin_device(str(device or known))
+        profile = BUILTIN[str(device or known)]
     elif card is None:
         raise NoDevice("name what to predict for: --device or --profile")
     else:
