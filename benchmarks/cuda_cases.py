@@ -7,6 +7,8 @@ a case fits a card of 80 GB.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -346,3 +348,14 @@ CASES: dict[str, Case] = {
         _BERT_LARGE, _MLM, overflows_80gb=True, **_text(256, 512)
     ),
 }  # fmt: skip
+
+
+def in_rounds(cases: Mapping[str, Case]) -> dict[str, Case]:
+    """The same, the first case of each family before the second of any."""
+    seen: Counter[str] = Counter()
+    rounds = {}
+    for name, case in cases.items():
+        family = case.body["model"]["config"]["model_type"]
+        rounds[name] = seen[family]
+        seen[family] += 1
+    return {name: cases[name] for name in sorted(cases, key=rounds.__getitem__)}

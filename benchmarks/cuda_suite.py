@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cuda_cases import CASES
+from benchmarks.cuda_cases import CASES, in_rounds
 from benchmarks.cuda_report import TABLE, line, page
 from benchmarks.cuda_rows import Row, summary
 from benchmarks.cuda_runner import EXECUTOR_JOBS, Header, RowsFile, Runner
@@ -126,7 +126,7 @@ async def run(options: argparse.Namespace, until: float) -> None:
         stored.header |= {"versions": versions()}
         device = profile_for(stored.header, options.device, options.profile)
         cases = {name: case for name, case in CASES.items() if options.only in name}
-        rows = stored.select(cases)
+        rows = stored.select(cases)  # shown in this order, done in rounds
         print(TABLE, flush=True)
 
         def on_row(row: Row) -> None:
@@ -134,7 +134,8 @@ async def run(options: argparse.Namespace, until: float) -> None:
             stored.save()
 
         runner = Runner(executor, device, jobs=options.jobs, until=until)
-        await runner.complete(rows, cases, on_row, measuring=not options.predict_only)
+        todo = stored.select(in_rounds(cases))
+        await runner.complete(todo, cases, on_row, measuring=not options.predict_only)
     print("\n" + "\n".join(summary(rows)))
     if options.write is not None:
         options.write.write_text(page(stored.header, device, rows))

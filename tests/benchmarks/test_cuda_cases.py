@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.cuda_cases import CASES
+from benchmarks.cuda_cases import CASES, in_rounds
 from planner.check import check
 from planner.request import SimulationRequest
 
@@ -33,3 +33,13 @@ def test_the_cases_are_many_and_diverse():
 def test_three_cases_are_meant_to_run_out_of_memory():
     assert sum(case.overflows_80gb for case in CASES.values()) == 3
     assert not any(case.overflows_80gb and case.minimum_bytes for case in CASES.values())
+
+
+def test_every_family_has_its_turn_before_any_has_its_second():
+    ordered = in_rounds(CASES)
+    assert ordered.keys() == CASES.keys()
+    families = [case.body["model"]["config"]["model_type"] for case in ordered.values()]
+    count = len(set(families))
+    assert len(set(families[:count])) == count
+    gpt2 = [name for name in ordered if name.startswith("gpt2")]
+    assert gpt2 == [name for name in CASES if name.startswith("gpt2")]
