@@ -124,6 +124,8 @@ def _context(found: dict[str, Any], device: DeviceProfile) -> str:
 
 
 def _deviations(rows: Sequence[Row]) -> list[str]:
+    if not any(True for row in rows for _ in phases(row)):
+        return []  # nothing was compared
     lines = [f"## Phases that deviate by more than {WORTH_EXPLAINING:.1%}, and why", ""]
     for row in rows:
         deviating = [phase for phase in phases(row) if phase.deviates]

@@ -186,7 +186,7 @@ class Runner:
         return {
             "status": outcome.status,
             "seconds": seconds,
-            "error": str(outcome.problem.get("detail", ""))[:500],
+            "error": str(outcome.problem.get("detail", "")).partition("\n")[0][:300],
             "phase": outcome.problem.get("phase") or outcome.exit.phase,
         }
 

@@ -147,6 +147,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cores = len(os.sched_getaffinity(0))
+    gpus = [name for name, profile in BUILTIN.items() if profile.kind == "cuda"]
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin and wait no longer")
     parser.add_argument(
@@ -156,7 +157,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="predictions at a time",
     )
     parser.add_argument("--predict-only", action="store_true", help="use no GPU")
-    parser.add_argument("--device", choices=sorted(BUILTIN), help="with --predict-only")
+    parser.add_argument("--device", choices=gpus, help="with --predict-only")
     parser.add_argument("--profile", type=Path, help="a device profile as JSON, instead")
     parser.add_argument("--write", type=Path, help="the page in Markdown")
     parser.add_argument("--rows", type=Path, help="the rows in JSON: read first, kept up to date")

@@ -67,4 +67,9 @@ def test_phases_that_deviate_are_explained_and_others_are_not():
 def test_cases_that_ended_early_are_listed():
     text = page(HEADER, H100, [row("big", predicted=predicted(), measured=OUT_OF_MEMORY)])
     assert "- big: measured: out of memory in step0.forward" in text
-    assert "None." in text
+
+
+def test_no_deviation_is_claimed_only_where_something_was_compared():
+    exact = row(predicted=predicted(), measured=measured())
+    assert "None." in page(HEADER, H100, [exact])
+    assert "Phases that deviate" not in page(HEADER, H100, [row(predicted=predicted())])

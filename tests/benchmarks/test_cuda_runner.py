@@ -103,7 +103,7 @@ class TestRunner:
         assert again.kinds() == ["simulate", "simulate"]
 
     def test_failures_are_tried_again(self, rows):
-        problem = {"detail": "ValueError: no", "phase": "step0.forward"}
+        problem = {"detail": "ValueError: no\nModel(...)", "phase": "step0.forward"}
         failing = FakeExecutor(Outcome("failed", None, problem, exit=ChildExit(wall_seconds=1.23)))
         small, _ = fill(rows, failing)
         assert small["measured"] == {
