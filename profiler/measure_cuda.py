@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from profiler import nvml
+from profiler.cuda_history import history_of
 from profiler.marks import OnProgress
 from profiler.measured import Measured, MeasuredPhase
 from profiler.outcome import RunOutOfMemory
@@ -68,6 +69,7 @@ def record(build: Callable[[], Step], *, on_progress: OnProgress) -> Recorded:
         step=step,
         expected_seconds=phases.seconds_of_last_step(),
         synchronize=torch.cuda.synchronize,
+        history=history_of(trace, phases.spans) if len(trace) < _MAX_HISTORY else None,
     )
 
 

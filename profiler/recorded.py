@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from profiler.cuda_history import AllocatorHistory
 from profiler.marks import OnProgress
 from profiler.measured import Measured
 from profiler.timeline import Timeline
@@ -19,6 +20,8 @@ class Recorded:
         measured: without seconds.
         expected_seconds: how long the last step took, observed.
         synchronize: waits until the device has done what it was given.
+        history: every request to the caching allocator; None where there is none, or where the
+            beginning was lost because there were too many.
     """
 
     measured: Measured
@@ -26,6 +29,7 @@ class Recorded:
     step: Step
     expected_seconds: float
     synchronize: Callable[[], None] = lambda: None
+    history: AllocatorHistory | None = None
 
     def timed(self, on_progress: OnProgress, budget_seconds: float) -> Measured:
         """What was measured, with the seconds of further executions."""
