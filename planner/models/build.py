@@ -102,8 +102,10 @@ def _move_stragglers(model: nn.Module, device: torch.device) -> None:
 
 
 def _set_use_cache(model: nn.Module, use_cache: bool) -> None:
-    """In every configuration that a part of the model holds: decoders keep copies of their own."""
-    for module in model.modules():
+    """Off in every configuration that a part of the model holds: decoders keep copies of their own.
+    On in the model's own alone: an encoder's copy has it off for good.
+    """
+    for module in [model] if use_cache else model.modules():
         config = getattr(module, "config", None)
         names = getattr(config, "sub_configs", ())
         for part in (config, *(getattr(config, name, None) for name in names)):

@@ -48,7 +48,19 @@ def _attention_backward(args: Any, kwargs: Any, output: Any) -> int:
     return int(10 * batch * heads * length * key.shape[-2] * width)
 
 
+def _grouped_product(args: Any, kwargs: Any, output: Any) -> int:
+    """Products of groups of rows (2-D by 3-D), of columns (3-D by 2-D), of parts of the dimension
+    that is summed (2-D by 2-D), or of a batch (3-D by 3-D); together the groups are the whole.
+    """
+    first, second = args[0], args[1]
+    summed = first.shape[-1]
+    if first.dim() == 2 and second.dim() == 2:
+        return int(2 * summed * first.shape[0] * second.shape[1])
+    return int(2 * summed * output.numel())
+
+
 _OWN: dict[OpOverload, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu.default: _attention_forward,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
+    aten._grouped_mm.default: _grouped_product,
 }

@@ -19,6 +19,11 @@ CASES = {
     "bert autocast": ("bert", "fill-mask", {"precision": "amp-bf16"}),
     "bert momentum": ("bert", "fill-mask", {"optimizer": {"name": "sgd", "momentum": 0.9}}),
     "t5": ("t5", "text2text-generation", {"target_length": 16}),
+    "t5 generation": (
+        "t5",
+        "text2text-generation",
+        {"mode": "generation", "new_tokens": 4},
+    ),
     "mamba": ("mamba", "text-generation", {}),
     "mixtral": ("mixtral", "text-generation", {}),
     "resnet": ("resnet", "image-classification", {"image_size": 64}),
