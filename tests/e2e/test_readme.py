@@ -33,7 +33,7 @@ def walk_through(service, tmp_path_factory):
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=420,
     )
     assert finished.returncode == 0, finished.stderr
     return finished.stdout.split("---8<---\n"), folder
@@ -66,6 +66,14 @@ def test_the_run_stands_beside_its_prediction(walk_through):
     assert abs(run["relative_error"]) < 0.01
 
 
+def test_a_card_is_asked_about_without_one(walk_through):
+    printed, folder = walk_through
+    prediction = json.loads((folder / "gpu.json").read_text())["prediction"]
+    assert prediction["fits"] is False
+    assert prediction["out_of_memory"]["phase"] in {phase["name"] for phase in prediction["phases"]}
+    assert printed[3].startswith("False")
+
+
 def test_the_plan_is_within_its_budget_and_its_run_proves_it(walk_through):
     _, folder = walk_through
     plan = json.loads((folder / "plan.json").read_text())
@@ -80,7 +88,7 @@ def test_the_plan_is_within_its_budget_and_its_run_proves_it(walk_through):
 
 def test_the_wrong_request_is_told_field_and_remedy(walk_through):
     printed, _ = walk_through
-    problem = json.loads(printed[4])
+    problem = json.loads(printed[5])
     assert problem["status"] == 422
     pointers = {error["pointer"]: error["remedy"] for error in problem["errors"]}
     assert "/workload/batch_size" in pointers
@@ -89,6 +97,6 @@ def test_the_wrong_request_is_told_field_and_remedy(walk_through):
 
 def test_the_commands_print_their_tables(walk_through):
     printed, _ = walk_through
-    assert "At the peak" in printed[5]
-    assert "whole workload" in printed[5]
-    assert "Certified by simulation" in printed[5]
+    assert "At the peak" in printed[6]
+    assert "whole workload" in printed[6]
+    assert "Certified by simulation" in printed[6]
