@@ -55,6 +55,7 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
 
 async def _delete(context: Context, table: type[Any], job_id: str) -> None:
     async with context.database.write() as session:
+        await lifecycle.lock(session, job_id)  # a run of it may be on its way
         refer = or_(Run.simulation_id == job_id, Run.plan_id == job_id)
         runs = select(func.count()).select_from(Run).where(refer)
         if count := await session.scalar(runs):

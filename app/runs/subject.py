@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import Conflict
+from app.jobs.lifecycle import lock
 from app.jobs.repository import Answer
 from app.kit.ids import is_id
 from app.models import JobStatus, Plan, Simulation
@@ -48,7 +49,7 @@ def refuse_unless_one(body: RunCreate) -> None:
 
 
 async def find_subject(session: AsyncSession, body: RunCreate) -> Subject:
-    """The simulation or plan that the body names.
+    """The simulation or plan that the body names, locked so that it is not deleted meanwhile.
 
     Raises:
         InvalidRequest: there is none.
@@ -79,9 +80,9 @@ def _planned(plan: Plan) -> Subject:
 
 
 async def _succeeded(session: AsyncSession, table: type[Answer], job_id: str) -> Answer:
-    job = await session.get(table, job_id) if is_id(job_id, table.prefix) else None
+    job = await lock(session, job_id) if is_id(job_id, table.prefix) else None
     kind = table.kind
-    if job is None:
+    if not isinstance(job, table):
         raise InvalidRequest.at(
             f"/{kind}_id",
             f"there is no {kind} {job_id[:60]!r}",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -51,6 +52,17 @@ def test_a_simulation_with_runs_is_not_deleted(client, simulation_id):
     assert client.delete(f"{URL}/{run}").status_code == 200
     assert client.delete(f"{URL}/{run}").status_code == 204
     assert client.delete(f"/v1/simulations/{simulation_id}").status_code == 204
+
+
+def test_running_and_deleting_a_simulation_at_once_never_fails(client, simulation_id):
+    for _ in range(5):
+        with ThreadPoolExecutor(2) as threads:
+            run = threads.submit(client.post, URL, json={"simulation_id": simulation_id})
+            gone = threads.submit(client.delete, f"/v1/simulations/{simulation_id}")
+        outcome = run.result().status_code, gone.result().status_code
+        assert outcome in {(202, 409), (422, 204)}
+        if outcome == (422, 204):
+            return
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ import networkx
 import pytest
 
 README = Path(__file__).parent.parent.parent / "README.md"
+# All blocks run in the set-up of the first test.
+pytestmark = pytest.mark.timeout(500)
+
 MARKED = re.compile(r"<!-- walk-through.*?-->\n```bash\n(.*?)```", re.S)
 
 
