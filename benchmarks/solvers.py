@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.solve import SOLVERS, everything_kept, smallest_peak, solve, solve_segments
-from planner.solve.problem import Gap, Option, Problem, Solution, Unit
+from planner.solve import SOLVERS, smallest_peak, solve, solve_segments
+from planner.solve.problem import Chosen, Gap, Option, Problem, Solution, Unit, peak_bytes
 
 MIB = 1 << 20
 UNITS = (12, 24, 48, 96, 126)
@@ -26,6 +26,10 @@ RUNS = {**SOLVERS, "segments": solve_segments, "solve()": solve}
 HEADER = (
     "| units | kind | budget | " + " | ".join(RUNS) + " |\n|---:|---|---:|" + "---:|" * len(RUNS)
 )
+
+
+def _kept_bytes(problem: Problem) -> int:
+    return peak_bytes(problem, tuple(Chosen(unit, 0) for unit in range(len(problem.units))))
 
 
 def transformer(count: int, *, alike: bool, seed: int = 0, options: int = 32) -> Problem:
@@ -72,7 +76,7 @@ def _cell(found: Solution | None, spent: float) -> str:
 
 def _line(count: int, alike: bool, share: float) -> str:
     problem = transformer(count, alike=alike)
-    budget = int(share * everything_kept(problem).peak_bytes)
+    budget = int(share * _kept_bytes(problem))
     cells = []
     for run in RUNS.values():
         started = time.process_time()
@@ -86,7 +90,7 @@ def _line(count: int, alike: bool, share: float) -> str:
 
 def _least(count: int, alike: bool) -> str:
     problem = transformer(count, alike=alike)
-    kept = everything_kept(problem).peak_bytes
+    kept = _kept_bytes(problem)
     shares = []
     for segments in (False, True):
         started = time.process_time()

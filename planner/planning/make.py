@@ -12,6 +12,7 @@ from planner.cost import step_seconds
 from planner.device_memory import capacity_bytes
 from planner.devices import DeviceProfile
 from planner.errors import HeadroomError, InvalidRequest
+from planner.planning.infeasible import infeasible
 from planner.planning.pool import Pool
 from planner.planning.search import Certified, Search
 from planner.planning.solving import Solving
@@ -24,7 +25,7 @@ from planner.planning.variants import (
     lever_variants,
 )
 from planner.planning.workshop import Factory, Workshop
-from planner.plans import DEFAULT_ALLOW, FrontierPoint, Infeasible, Overhead, Plan, SolverReport
+from planner.plans import FrontierPoint, Overhead, Plan, SolverReport
 from planner.predict import predict
 from planner.prediction import Prediction
 from planner.quantities import format_bytes
@@ -233,7 +234,8 @@ class _Planning:
     def _answer(self, shown: Certified, fits: bool) -> tuple[Plan, Tape]:
         chosen = shown if fits else None
         prediction = self._prediction(shown)
-        infeasible = None if chosen else self._infeasible(shown, prediction)
+        context_bytes = self._wishes.budget_bytes - self._room_bytes
+        least_bytes = shown.needed_bytes + context_bytes
         frontier = self._search.frontier() if self._wishes.points else []
         plan = Plan(
             feasible=chosen is not None,
@@ -250,7 +252,17 @@ class _Planning:
                 )
                 for each in frontier
             ],
-            infeasible=infeasible,
+            infeasible=(
+                None
+                if chosen
+                else infeasible(
+                    shown.strategy,
+                    prediction,
+                    least_bytes,
+                    least_bytes - self._wishes.budget_bytes,
+                    self._wishes.allowed,
+                )
+            ),
             solver=self._report(shown),
             limitations=[*self._limitations, *prediction.limitations],
         )
@@ -269,54 +281,6 @@ class _Planning:
             optimality_gap=solution.gap if solution else 0.0,
             estimate_error=shown.peak_bytes / solution.peak_bytes - 1 if solution else 0.0,
         )
-
-    def _infeasible(self, smallest: Certified, prediction: Prediction) -> Infeasible:
-        return Infeasible(
-            smallest_budget_bytes=self._smallest_budget(smallest),
-            smallest_strategy=smallest.strategy,
-            phase=prediction.peak_phase,
-            held_by=[
-                f"{holder.name}: {format_bytes(holder.bytes)} ({holder.category})"
-                for holder in prediction.largest_at_peak[:5]
-            ],
-            remedies=self._remedies(smallest, prediction),
-        )
-
-    def _smallest_budget(self, smallest: Certified) -> int:
-        context_bytes = self._wishes.budget_bytes - self._room_bytes
-        return smallest.needed_bytes + context_bytes
-
-    def _remedies(self, smallest: Certified, prediction: Prediction) -> list[str]:
-        wishes, at_peak = self._wishes, prediction.at_peak
-        least = self._smallest_budget(smallest)
-        short = least - wishes.budget_bytes
-        remedies = [
-            f"a budget of {format_bytes(least)} ({least} bytes), {format_bytes(short)} more"
-        ]
-        if at_peak.optimizer_state and "optimizer_states" not in wishes.allowed:
-            remedies.append(
-                f"allow optimizer_states: the optimizer holds {_size(at_peak.optimizer_state)}"
-            )
-        if "precision" not in wishes.allowed:
-            remedies.append("allow precision: 16 bits instead of 32 halve most of it")
-        unused = sorted(set(DEFAULT_ALLOW) - wishes.allowed - {"offload"})
-        if unused:
-            remedies.append(f"allow {', '.join(unused)}")
-        moving = at_peak.activations + at_peak.temporaries + at_peak.inputs
-        if moving > short:
-            remedies.append(
-                f"a smaller batch or shorter sequences: {_size(moving)} of the peak grow with them"
-            )
-        trained = at_peak.gradients + at_peak.optimizer_state
-        if trained:
-            remedies.append(
-                f"train fewer parameters (freeze, or low-rank adapters): gradients and optimizer "
-                f"states hold {_size(trained)}"
-            )
-        return remedies
-
-
-_size = format_bytes
 
 
 def _ratio(value: float, base: float) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from planner.solve.chain import chain_bound, least_peak, solve_chain
-from planner.solve.frontier import everything_kept, spread
 from planner.solve.greedy import solve_greedy
 from planner.solve.milp import solve_milp
 from planner.solve.problem import Option, Problem, Solution
@@ -15,8 +14,6 @@ from planner.solve.segments import least_peak_segments, solve_segments
 __all__ = [
     "SOLVERS",
     "Solver",
-    "everything_kept",
-    "frontier",
     "lower_bound",
     "smallest_peak",
     "solve",
@@ -53,30 +50,6 @@ def smallest_peak(problem: Problem, segments: bool = True) -> Solution:
         nested = least_peak_segments(problem)
         least = min(nested, least, key=lambda one: (one.peak_bytes, one.seconds))
     return _cheaper(solve(problem, least.peak_bytes, segments=segments), least) or least
-
-
-def frontier(
-    problem: Problem,
-    points: int,
-    low_bytes: int | None = None,
-    high_bytes: int | None = None,
-    *,
-    solver: str = "milp",
-    segments: bool = True,
-) -> list[Solution]:
-    """Up to `points` distinct solutions by ascending peak, each cheaper than the one before.
-
-    From the least peak, or the best within `low_bytes`, to everything kept, or the best within
-    `high_bytes`.
-    """
-
-    def best(budget_bytes: int) -> Solution | None:
-        return solve(problem, budget_bytes, solver, segments)
-
-    least = best(low_bytes) if low_bytes is not None else None
-    most = best(high_bytes) if high_bytes is not None else everything_kept(problem)
-    least = least or smallest_peak(problem, segments)
-    return spread(best, least, most, points) if most else []
 
 
 def _cheaper(one: Solution | None, other: Solution | None) -> Solution | None:
