@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -177,12 +179,35 @@ async def test_another_worker_takes_the_jobs_of_a_killed_one(client, database, s
     assert workers == {"dies": "dead", "lives": "online"}
 
 
+def freeze(worker: subprocess.Popen[bytes], folder: Path) -> None:
+    """Stop a worker at a moment when it holds no lock on a file of SQLite's: a worker beside a file
+    shares its host, so the two freeze together or not at all.
+    """
+    for _ in range(50):
+        worker.send_signal(signal.SIGSTOP)
+        if all(is_free(file) for file in folder.glob("*.db")):
+            return
+        worker.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+    raise AssertionError("the worker holds a lock all the time")
+
+
+def is_free(file: Path) -> bool:
+    with closing(sqlite3.connect(file, timeout=0.5, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+    return True
+
+
 @on_sqlite
-async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, start_worker):
+async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, settings, start_worker):
     worker = start_worker("--id", "frozen")
     job_id = post(client, "sleep", seconds=3)
     wait_for(client, f"{URL}/{job_id}", "running")
-    worker.send_signal(signal.SIGSTOP)
+    freeze(worker, settings.data_dir)
     start_worker("--id", "other")
     wait_for(client, f"{URL}/{job_id}", "succeeded")
     before = client.get(f"{URL}/{job_id}").json()
