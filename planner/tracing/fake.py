@@ -31,6 +31,7 @@ REAL_FLOATS_BUILDING = 64  # elements; more would take norms' weights for consta
 REAL_FLOATS_STEPPING = 1 << 16
 
 _CPU = torch.device("cpu")
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 
 
@@ -55,7 +56,13 @@ class FakeExecution:
         return info.composite
 
     def decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
-        """A composite op's result, made by its parts."""
+        """A composite op's result, made by its parts.
+
+        `func.decompose` would prefer torch's decompositions in Python, which have other parts than
+        the functions of ATen that run in eager mode.
+        """
+        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _COMPOSITE):
+            return func._op_dk(_COMPOSITE, *args, **kwargs)
         return func.decompose(*args, **kwargs)
 
     def on_device(self, tensor: Tensor) -> bool:

@@ -1,7 +1,8 @@
 """Meta kernels that return another layout or dtype than the device's own kernel, corrected.
 
-Found by running both on every op of `benchmarks/accuracy_cases.py` and comparing shapes, strides
-and dtypes (torch 2.13).
+Found by running both on every op of `benchmarks/accuracy_cases.py` and of the graphs in
+`tests/planner/models/layers/networks.py`, and comparing shapes, strides, dtypes and the bytes of
+storages (torch 2.13).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+
+from planner.tracing.workspace import workspace_bytes
 
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
@@ -50,6 +53,66 @@ def _layer_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, 
     """
     gradient, *rest = execution.meta(func, args, kwargs)
     return (_contiguous(execution, gradient), *rest)
+
+
+@_kernel(aten.native_batch_norm_backward.default)
+def _batch_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Gradients that nobody asked for are not made (ATen/native/Normalization.cpp:
+    `batch_norm_backward_cpu_template`).
+    """
+    gradients = execution.meta(func, args, kwargs)
+    return tuple(each if asked else None for each, asked in zip(gradients, args[-1], strict=True))
+
+
+@_kernel(aten.mse_loss.default)
+def mse_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """The output is made for each element and then resized to one number, which keeps its storage
+    (ATen/native/Loss.cpp: `TORCH_META_FUNC(mse_loss)`).
+    """
+    reduction = args[2] if len(args) > 2 else kwargs.get("reduction", _MEAN)
+    each = execution.meta(func, (*args[:2], _NONE), {})
+    return each if reduction == _NONE else execution.meta(aten.as_strided.default, (each, [], []), {})
+
+
+_NONE, _MEAN = 0, 1  # ATen/core/Reduction.h
+
+
+@_kernel(aten.col2im.default)
+def col2im(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """The output starts with the size of the input and is resized, which keeps a larger storage
+    (ATen/native/Col2Im.cpp: `col2im_cpu`; ATen/native/cuda/Col2Im.cu: `col2im_cuda`).
+    """
+    output = execution.meta(func, args, kwargs)
+    columns = args[0]
+    if columns.nbytes <= output.nbytes:
+        return output
+    whole = execution.meta(aten.new_empty.default, (output, [columns.numel()]), {})
+    return execution.meta(aten.as_strided.default, (whole, output.shape, output.stride()), {})
+
+
+@_kernel(aten.mkldnn_rnn_layer.default)
+def _recurrent_layer(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """oneDNN keeps a workspace for backward, whose size only it knows
+    (ATen/native/mkldnn/RNN.cpp: `mkldnn_rnn_layer`).
+    """
+    *outputs, workspace = execution.meta(func, args, kwargs)
+    if torch.is_grad_enabled():
+        size = workspace_bytes(args)
+        options = {"dtype": torch.uint8, "device": workspace.device}
+        workspace = execution.meta(aten.empty.memory_format, ([size],), options)
+    return (*outputs, workspace)
+
+
+@_kernel(aten.mkldnn_rnn_layer_backward.default)
+def _recurrent_layer_backward(
+    execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any
+) -> Any:
+    """Both biases have a gradient of their own (ATen/native/mkldnn/RNN.cpp:
+    `mkldnn_rnn_layer_backward`).
+    """
+    gradients = list(execution.meta(func, args, kwargs))
+    gradients[4] = execution.meta(aten.empty_like.default, (gradients[3],), {})
+    return tuple(gradients)
 
 
 def _contiguous(execution: FakeExecution, tensor: Tensor | None) -> Tensor | None:

@@ -42,6 +42,7 @@ class KernelCall:
     keywords: Layout
     flops: int
     output_bytes: int
+    grad_mode: bool = False  # for the kernels that ask
 
 
 @dataclass
@@ -57,7 +58,9 @@ class Probes:
         if func not in _ASKED and not (func in _REDUCED and _is_reduced(args)):
             return
         output_bytes = sum(tensor.nbytes for tensor in _tensors(result))
-        call = KernelCall(func, _freeze(args), _freeze(tuple(kwargs.items())), flops, output_bytes)
+        keywords = _freeze(tuple(kwargs.items()))
+        grad_mode = func in _ASK_GRAD_MODE and torch.is_grad_enabled()
+        call = KernelCall(func, _freeze(args), keywords, flops, output_bytes, grad_mode)
         self.ops.setdefault(call, []).append(op)
 
 
@@ -75,11 +78,30 @@ _ASKED = frozenset(
         aten.native_layer_norm_backward.default,
         aten._safe_softmax.default,
         aten._grouped_mm.default,
+        aten.native_layer_norm.default,
+        aten.gelu_backward.default,
+        aten._trilinear.default,
+        aten.im2col.default,
+        aten.mkldnn_rnn_layer.default,
+        aten.mkldnn_rnn_layer_backward.default,
+        aten._native_multi_head_attention.default,
+        aten._transformer_encoder_layer_fwd.default,
+        *(
+            getattr(getattr(aten, f"upsample_{kind}{suffix}"), "default")
+            for kind in ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")
+            for suffix in ("", "_backward")
+        ),
     }
 )
+# It keeps a workspace for backward, if there may be one (ATen/native/mkldnn/RNN.cpp).
+_ASK_GRAD_MODE = frozenset({aten.mkldnn_rnn_layer.default})
 # Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and
 # to BLAS in fp32, which takes nothing from torch's allocator.
-_REDUCED = frozenset({aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default})
+# Means over some dimensions are taken of a copy in fp32 (ATen/native/ReduceOps.cpp: `mean_cpu_out`).
+_REDUCED = frozenset(
+    {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default}
+    | {aten.mean.dim}
+)
 
 
 def _is_reduced(args: Any) -> bool:
@@ -179,7 +201,7 @@ def ask(calls: list[KernelCall], deadline: float = float("inf")) -> dict[KernelC
 
 def _run(call: KernelCall, mark: str) -> int:
     arguments, keywords = _thaw(call.arguments), dict(_thaw(call.keywords))
-    with record_function(mark):
+    with torch.set_grad_enabled(call.grad_mode), record_function(mark):
         result = call.func(*arguments, **keywords)
     return _new_bytes(result, arguments)
 
