@@ -71,7 +71,9 @@ def mse_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any)
     """
     reduction = args[2] if len(args) > 2 else kwargs.get("reduction", _MEAN)
     each = execution.meta(func, (*args[:2], _NONE), {})
-    return each if reduction == _NONE else execution.meta(aten.as_strided.default, (each, [], []), {})
+    return (
+        each if reduction == _NONE else execution.meta(aten.as_strided.default, (each, [], []), {})
+    )
 
 
 _NONE, _MEAN = 0, 1  # ATen/core/Reduction.h

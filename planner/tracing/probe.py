@@ -99,8 +99,7 @@ _ASK_GRAD_MODE = frozenset({aten.mkldnn_rnn_layer.default})
 # to BLAS in fp32, which takes nothing from torch's allocator.
 # Means over some dimensions are taken of a copy in fp32 (ATen/native/ReduceOps.cpp: `mean_cpu_out`).
 _REDUCED = frozenset(
-    {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default}
-    | {aten.mean.dim}
+    {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default} | {aten.mean.dim}
 )
 
 
