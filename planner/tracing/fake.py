@@ -31,6 +31,7 @@ REAL_FLOATS_BUILDING = 64  # elements; more would take norms' weights for consta
 REAL_FLOATS_STEPPING = 1 << 16
 
 _CPU = torch.device("cpu")
+_LINEAR = torch.ops.aten.linear.default
 _COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 
@@ -61,7 +62,14 @@ class FakeExecution:
         `func.decompose` would prefer torch's decompositions in Python, which have other parts than
         the functions of ATen that run in eager mode.
         """
-        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _COMPOSITE):
+        if func is _LINEAR and len(args) > 2 and args[2] is not None:
+            input, weight, bias = args
+            if input.dim() > 2 and not input.is_contiguous():
+                # Adds in place, but to fake tensors (ATen/native/Linear.cpp: `linear`,
+                # `isTensorSubclassLike`).
+                return torch.matmul(input, weight.t()).add_(bias)
+        name: str = func._name
+        if torch._C._dispatch_has_kernel_for_dispatch_key(name, _COMPOSITE):
             return func._op_dk(_COMPOSITE, *args, **kwargs)
         return func.decompose(*args, **kwargs)
 

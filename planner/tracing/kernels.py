@@ -38,12 +38,39 @@ def _layer_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
     """Reduced-precision input with fp32 weights keeps fp32 statistics (ATen/native/layer_norm.cpp:
     `layer_norm_cpu`).
     """
-    output, mean, rstd = execution.meta(func, args, kwargs)
-    weight = args[2]
+    return _with_statistics(execution, execution.meta(func, args, kwargs), args[2])
+
+
+@_kernel(aten.native_batch_norm.default)
+def _batch_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """As layer norms (ATen/native/Normalization.cpp: `batch_norm_cpu`)."""
+    return _with_statistics(execution, execution.meta(func, args, kwargs), args[1])
+
+
+@_kernel(aten.native_group_norm.default)
+def _group_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """As layer norms (ATen/native/group_norm.cpp: `native_group_norm`)."""
+    return _with_statistics(execution, execution.meta(func, args, kwargs), args[1])
+
+
+def _with_statistics(execution: FakeExecution, results: Any, weight: Tensor | None) -> Any:
+    output, mean, rstd = results
     if weight is not None and weight.dtype == torch.float32 and mean.dtype != torch.float32:
         options = {"dtype": torch.float32}
         mean, rstd = (execution.meta(aten._to_copy.default, (s,), options) for s in (mean, rstd))
     return output, mean, rstd
+
+
+@_kernel(aten.native_group_norm_backward.default)
+def _group_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """The input's gradient has its dtype (ATen/native/group_norm.cpp:
+    `native_group_norm_backward`).
+    """
+    gradient, *rest = execution.meta(func, args, kwargs)
+    if gradient is not None and gradient.dtype != args[1].dtype:
+        options = {"dtype": args[1].dtype}
+        gradient = execution.meta(aten._to_copy.default, (gradient,), options)
+    return (gradient, *rest)
 
 
 @_kernel(aten.native_layer_norm_backward.default)

@@ -87,7 +87,7 @@ _ASKED = frozenset(
         aten._native_multi_head_attention.default,
         aten._transformer_encoder_layer_fwd.default,
         *(
-            getattr(getattr(aten, f"upsample_{kind}{suffix}"), "default")
+            getattr(aten, f"upsample_{kind}{suffix}").default
             for kind in ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")
             for suffix in ("", "_backward")
         ),
@@ -97,7 +97,7 @@ _ASKED = frozenset(
 _ASK_GRAD_MODE = frozenset({aten.mkldnn_rnn_layer.default})
 # Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and
 # to BLAS in fp32, which takes nothing from torch's allocator.
-# Means over some dimensions are taken of a copy in fp32 (ATen/native/ReduceOps.cpp: `mean_cpu_out`).
+# Means over some dimensions are taken of a copy in fp32 (ATen/native/ReduceOps.cpp: `mean_out`).
 _REDUCED = frozenset(
     {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default} | {aten.mean.dim}
 )

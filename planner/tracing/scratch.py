@@ -82,8 +82,9 @@ def _each_loss(args: Any, kwargs: Any) -> int:
     if reduction == 0:
         return 0
     dtype = torch.result_type(args[0], args[1])
-    shape = torch.broadcast_shapes(args[0].shape, args[1].shape)
-    return math.prod(shape) * dtype.itemsize + _wrapped_scalar(args)
+    numel = math.prod(map(max, zip(args[0].shape, args[1].shape, strict=True)))
+    size: int = numel * dtype.itemsize + _wrapped_scalar(args)
+    return size
 
 
 def _promoted_operands(func: OpOverload, args: Any) -> int:

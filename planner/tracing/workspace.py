@@ -29,13 +29,16 @@ def workspace_bytes(args: tuple[Any, ...]) -> int:
         (tuple(each.shape), each.dtype) if isinstance(each, Tensor) else _plain(each)
         for each in args
     )
-    steps, batch, _ = args[_INPUT].shape
-    longest = max(2, MAX_ELEMENTS // (4 * batch * args[_HIDDEN_SIZE]))
+    steps, batch = args[_INPUT].shape[:2]
+    hidden_size: int = args[_HIDDEN_SIZE]
+    longest = max(2, MAX_ELEMENTS // (4 * batch * hidden_size))
     if steps <= longest:
         return _run(frozen, steps)
     half = longest // 2
     upper, lower = _run(frozen, 2 * half), _run(frozen, half)
-    return upper + (steps - 2 * half) * (upper - lower) // half
+    slope = (upper - lower) / half
+    extrapolated: int = upper + round((steps - 2 * half) * slope)
+    return extrapolated
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from math import prod
 from torch import Tensor, nn
 
 from planner.errors import FieldProblem
-from planner.models.layers.description import LayersModel, LayersNode
+from planner.models.layers.description import MAX_NODES, LayersModel, LayersNode
 from planner.models.layers.module import LayersNetwork
 from planner.models.layers.ops import UNBOUNDED, Op, ops
 from planner.models.layers.scopes import is_numbered
@@ -21,6 +21,7 @@ from planner.request import SimulationRequest, Workload
 Found = Iterator[FieldProblem]
 
 MAX_ELEMENTS = 2**40  # of one input, as the bound on a workload's tokens
+MAX_WEIGHT = MAX_NODES
 LABELS = "labels"
 
 
@@ -29,6 +30,7 @@ def layers_problems(request: SimulationRequest) -> list[FieldProblem]:
     description, workload = request.model, request.workload
     assert isinstance(description, LayersModel)
     problems = [*_request_problems(request, description), *_input_problems(description, workload)]
+    problems += _weight_problems(description)
     local = [
         problem
         for index, node in enumerate(description.nodes)
@@ -113,6 +115,19 @@ def _node_problems(here: str, node: LayersNode, description: LayersModel) -> Fou
         return
     yield from _argument_problems(here, node, op)
     yield from _arity_problems(here, node, op)
+
+
+def _weight_problems(description: LayersModel) -> Found:
+    table = ops()
+    weight = sum(
+        table[node.op].weight_of(node.args) for node in description.nodes if node.op in table
+    )
+    if weight > MAX_WEIGHT:
+        yield FieldProblem(
+            "/model/nodes",
+            f"the nodes are worth {weight} plain layers, over {MAX_WEIGHT}",
+            "use fewer nodes, or fewer layers in recurrent ones",
+        )
 
 
 def _part_problems(here: str, name: str) -> Found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,7 @@ class Op:
         forward: names of those arguments that the module's forward takes.
         fixed: constructor arguments that are not the user's to choose.
         recurrent: whether it walks along dimension 1, whose length its shapes follow.
+        weight: of one layer of it, see `weight_of`.
     """
 
     name: str
@@ -38,6 +39,14 @@ class Op:
     forward: frozenset[str] = frozenset()
     fixed: dict[str, Any] = field(default_factory=dict)
     recurrent: bool = False
+    weight: int = 1
+
+    def weight_of(self, args: dict[str, Any]) -> int:
+        """About how many plain layers it is worth, in the time that it takes to look at it."""
+        if not self.recurrent:
+            return self.weight
+        layers, both_ways = args.get("num_layers", 1), args.get("bidirectional") is True
+        return self.weight * (layers if isinstance(layers, int) else 1) * (1 + both_ways)
 
     @property
     def is_module(self) -> bool:
@@ -114,15 +123,16 @@ def _recurrent(name: str) -> Op:
         del arguments["proj_size"]
     if name == "RNN":
         arguments["nonlinearity"] = Argument(_HINTS["nonlinearity"], "tanh")
-    return Op(name, getattr(nn, name), arguments, fixed={"batch_first": True}, recurrent=True)
+    fixed = {"batch_first": True}
+    return Op(name, getattr(nn, name), arguments, fixed=fixed, recurrent=True, weight=4)
 
 
 def _attention() -> Op:
     op = _module("MultiheadAttention", inputs=(3, 3), fixed={"batch_first": True})
     flags = arguments_of(nn.MultiheadAttention.forward, {})
     chosen = {name: flags[name] for name in _FORWARD_FLAGS}
-    return Op(
-        op.name, op.call, {**op.arguments, **chosen}, 3, 3, frozenset(_FORWARD_FLAGS), op.fixed
+    return replace(
+        op, arguments={**op.arguments, **chosen}, forward=frozenset(_FORWARD_FLAGS), weight=4
     )
 
 
@@ -143,8 +153,9 @@ def ops() -> dict[str, Op]:
     table = [_module(name) for name in sorted({*modules, *_PLAIN})]
     table.append(_module("Bilinear", inputs=(2, 2)))
     table.append(_attention())
-    table.append(_module("TransformerEncoderLayer", fixed={"batch_first": True}))
-    table.append(_module("TransformerDecoderLayer", inputs=(2, 2), fixed={"batch_first": True}))
+    first = {"batch_first": True}
+    table.append(_module("TransformerEncoderLayer", fixed=first, weight=12))
+    table.append(_module("TransformerDecoderLayer", inputs=(2, 2), fixed=first, weight=20))
     table += [_recurrent(name) for name in ("RNN", "LSTM", "GRU")]
     table.append(Op("Parameter", Learned, arguments_of(Learned.__init__, {}), 0, 0))
     table += [_function(name, function) for name, function in FUNCTIONS.items()]
