@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -99,7 +100,7 @@ def _is_scalar(value: Any) -> bool:
         return len(value) <= 200
     if isinstance(value, int):
         return abs(value) <= 2**31
-    return value is None or isinstance(value, float)
+    return value is None or (isinstance(value, float) and math.isfinite(value))
 
 
 class LayersModel(Data):
