@@ -142,10 +142,11 @@ class _Inference:
             f"{reference} {list(tensor.shape)}"
             for reference, tensor in zip(node.inputs, self._inputs(node), strict=True)
         )
-        op = origin_of(node, self._nodes).op
+        origin = origin_of(node, self._nodes)
+        args = ", ".join(f"{name}={value}" for name, value in origin.args.items())
         return FieldProblem(
             self._pointers[node.name],
-            f"{node.name}: {op} cannot take {given or 'nothing'}: {_message(error)}",
+            f"{node.name}: {origin.op}({args}) cannot take {given or 'nothing'}: {_message(error)}",
             "change its arguments, or what comes before it; shapes have the batch in front",
         )
 
