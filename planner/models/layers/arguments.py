@@ -76,7 +76,7 @@ def arguments_of(
     Args:
         hints: types of arguments that torch does not annotate, or with types that are no data.
     """
-    annotated = typing.get_type_hints(function)
+    annotated = typing.get_type_hints(function, include_extras=True)
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
         hint = hints.get(name, annotated.get(name, type(parameter.default)))

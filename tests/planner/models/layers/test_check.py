@@ -74,7 +74,8 @@ WRONG = {
     ),
     "shape that torch refuses": (
         node("a", "Linear", "x", in_features=9, out_features=8),
-        "/model/nodes/0", "Linear(in_features=9, out_features=8) cannot take x [4, 8]", "batch in front",
+        "/model/nodes/0", "Linear(in_features=9, out_features=8) cannot take x [4, 8]",
+        "batch in front",
     ),
     "too few inputs": (
         node("a", "matmul", "x"), "/model/nodes/0/inputs", "takes 2 inputs, not 1", None,
