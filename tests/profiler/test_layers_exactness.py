@@ -52,6 +52,8 @@ def test_every_phase_is_predicted(name, workload):
     [
         {"strategy": {"checkpointing": "full"}},
         {"strategy": {"micro_batches": 2}},
+        {"strategy": {"loss_chunks": 4}},
+        {"strategy": {"optimizer": {"in_backward": True}}},
         {"gradient_accumulation_steps": 2},
         {"optimizer": {"name": "sgd", "momentum": 0.9}},
     ],

@@ -81,7 +81,7 @@ class LayersNetwork(Block):
         outputs = super().forward(*[inputs[value.source] for value in self._takes])
         if not self.training:
             return outputs
-        each = (outputs,) if isinstance(outputs, Tensor) else outputs
+        each = outputs if isinstance(outputs, tuple) else (outputs,)
         return total_loss(self._loss, each, labels)
 
 

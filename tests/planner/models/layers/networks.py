@@ -178,8 +178,8 @@ NETWORKS["gpt"] = network(
         *block(0, "e", 64, 4),
         *block(1, "blocks.0.out", 64, 4),
         node("norm", "LayerNorm", "blocks.1.out", normalized_shape=64),
-        node("fc", "Linear", "norm", in_features=64, out_features=128),
-        node("f", "flatten", "fc", start_dim=0, end_dim=1),
+        node("rows", "flatten", "norm", start_dim=0, end_dim=1),
+        node("head", "Linear", "rows", in_features=64, out_features=128),
     ],
     loss="cross_entropy",
 )
