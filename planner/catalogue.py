@@ -48,6 +48,13 @@ def model_types_by_task() -> dict[str, list[str]]:
     return {task: sorted(class_names(task)) for task in TASKS}
 
 
+def layer_ops() -> list[Entry]:
+    """Every op that a graph of layers (`"source": "layers"`) can name, with its arguments."""
+    from planner.models.layers.ops import ops
+
+    return [op.described() for op in ops().values()]
+
+
 def _technique(
     name: str,
     field: str,

@@ -10,10 +10,11 @@ from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
 from planner.models.config import make_config
 from planner.models.fields import class_of
+from planner.models.layers.description import LayersModel
 from planner.models.tasks import class_names, tasks_of
 from planner.plans import PlanRequest
 from planner.presets import resolve
-from planner.request import SimulationRequest, TransformersModel, Workload
+from planner.request import ModelDescription, SimulationRequest, TransformersModel, Workload
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -36,20 +37,42 @@ def check(request: SimulationRequest) -> SimulationRequest:
     """
     request = resolve(request)
     model = request.model
-    assert isinstance(model, TransformersModel), "presets are transformers models"
+    if isinstance(model, LayersModel):
+        problems = _layers_problems(request, model)
+    else:
+        assert isinstance(model, TransformersModel), "presets are transformers models"
+        problems = _transformers_problems(request, model)
+    if problems:
+        raise InvalidRequest(problems)
+    return request
+
+
+def _layers_problems(request: SimulationRequest, model: LayersModel) -> list[FieldProblem]:
+    from planner.models.layers.check import layers_problems
+
+    return [
+        *layers_problems(request),
+        *_optimizer_problems(request.workload),
+        *_freeze_problems(model.freeze),
+        *_strategy_problems(request),
+    ]
+
+
+def _transformers_problems(
+    request: SimulationRequest, model: TransformersModel
+) -> list[FieldProblem]:
     problems: list[FieldProblem] = []
     config = _collect(problems, lambda: make_config(model, request.workload))
     problems += _task_problems(model)
     problems += _optimizer_problems(request.workload)
-    problems += _pattern_problems(model)
+    problems += _freeze_problems(model.freeze)
+    problems += _target_problems(model)
     problems += _strategy_problems(request)
     if not any(problem.pointer in _STRUCTURAL for problem in problems):
         problems += _class_problems(request, model)
     if config is not None:
         problems += _workload_problems(config, model, request.workload)
-    if problems:
-        raise InvalidRequest(problems)
-    return request
+    return problems
 
 
 def check_plan(request: PlanRequest) -> PlanRequest:
@@ -72,9 +95,24 @@ def check_plan(request: PlanRequest) -> PlanRequest:
                 'use "train", or POST /v1/simulations to predict it',
             )
         )
+    if request.solve_for == "sequence_length" and not _has_length(request.model):
+        problems.append(
+            FieldProblem(
+                "/solve_for",
+                "no input of the model has sequence_length in its shape",
+                'write "sequence_length" there, or solve for something else',
+            )
+        )
     if problems:
         raise InvalidRequest(problems)
     return request.model_copy(update={"model": simulation.model})
+
+
+def _has_length(model: ModelDescription) -> bool:
+    """Whether the workload's sequence length has a meaning for the model."""
+    if not isinstance(model, LayersModel):
+        return True
+    return any("sequence_length" in spec.shape for spec in model.inputs.values())
 
 
 # With one of these wrong there is no class to ask further questions.
@@ -121,14 +159,17 @@ def _strategy_problems(request: SimulationRequest) -> Found:
         yield from error.errors
 
 
-def _pattern_problems(model: TransformersModel) -> Found:
-    for index, pattern in enumerate(model.freeze):
+def _freeze_problems(patterns: list[str]) -> Found:
+    for index, pattern in enumerate(patterns):
         if not _PATTERN.fullmatch(pattern):
             yield FieldProblem(
                 f"/model/freeze/{index}",
                 f"{pattern!r} is no glob pattern of parameter names",
                 'use names with * and ?, such as "model.layers.0.*"',
             )
+
+
+def _target_problems(model: TransformersModel) -> Found:
     targets = model.lora.target_modules if model.lora is not None else None
     if isinstance(targets, list):
         if not targets:

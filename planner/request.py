@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from planner.data import Data
+from planner.models.layers.description import LayersModel
 from planner.strategy import Strategy
 
 MAX_CONFIG_DEPTH = 8
@@ -98,7 +99,9 @@ class PresetModel(Data):
     size: Literal["small", "paper"] = Field("small", description="`small` runs on a CPU in seconds")
 
 
-ModelDescription = Annotated[TransformersModel | PresetModel, Field(discriminator="source")]
+ModelDescription = Annotated[
+    TransformersModel | LayersModel | PresetModel, Field(discriminator="source")
+]
 
 
 class Optimizer(BaseModel):

@@ -21,8 +21,11 @@ from planner.models.build import build_model
 from planner.models.config import make_config
 from planner.models.generation import generate
 from planner.models.inputs import make_inputs
+from planner.models.layers.build import build_network, network_inputs, recomputed_blocks
+from planner.models.layers.description import LayersModel
 from planner.models.optimizers import make_optimizer
-from planner.request import SimulationRequest, TransformersModel, Workload
+from planner.request import ModelDescription, SimulationRequest, TransformersModel, Workload
+from planner.strategy import Strategy
 
 STEPS = 2  # only in the second does the optimizer's state exist throughout
 
@@ -60,17 +63,29 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     """
     request = effective(request)
     description, workload, strategy = request.model, request.workload, request.strategy
+    model, inputs, strategy = _built(description, workload, strategy, device)
+    optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
+    if workload.mode == "train" and not strategy.is_plain:
+        apply_strategy(model, strategy, optimizer)
+    return Job(workload, model, inputs, optimizer, torch.device(device).type)
+
+
+def _built(
+    description: ModelDescription, workload: Workload, strategy: Strategy, device: str
+) -> tuple[nn.Module, dict[str, Any], Strategy]:
+    """Model, inputs, and what of the strategy is still to be applied."""
+    own = strategy.model_copy(update={"checkpointing": "none"})
+    if isinstance(description, LayersModel):
+        network = build_network(description, workload, device)
+        if strategy.checkpointing == "full":
+            own = own.model_copy(update={"units": recomputed_blocks(description)})
+        return network, network_inputs(description, workload, device), own
     if not isinstance(description, TransformersModel):
         raise TypeError(f"unresolved model source {description.source!r}; run planner.check.check")
     config = make_config(description, workload)
-    model = build_model(description, workload, config, strategy=strategy, device=device)
-    inputs = make_inputs(model, config, description, workload, device)
-    optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
     # The library's own checkpointing is enabled while building, before adapters are added.
-    own = strategy.model_copy(update={"checkpointing": "none"})
-    if workload.mode == "train" and not own.is_plain:
-        apply_strategy(model, own, optimizer)
-    return Job(workload, model, inputs, optimizer, torch.device(device).type)
+    model = build_model(description, workload, config, strategy=strategy, device=device)
+    return model, make_inputs(model, config, description, workload, device), own
 
 
 def execute(job: Job, hooks: Hooks, steps: int = STEPS, first_step: int = 0) -> None:

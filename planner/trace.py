@@ -17,9 +17,10 @@ from planner.step import STEPS, Job, execute, prepare
 from planner.tape import Category, Tape
 from planner.tracing.compat import real_step_behaviour, rng_states_seen
 from planner.tracing.fake import REAL_FLOATS_BUILDING, REAL_FLOATS_STEPPING, FakeExecution
+from planner.tracing.kernel_calls import KernelCall
 from planner.tracing.mode import TracingMode
 from planner.tracing.modules import CallListener
-from planner.tracing.probe import KernelCall, with_probed_scratch
+from planner.tracing.probe import with_probed_scratch
 from planner.tracing.recorder import Recorder
 from planner.tracing.rules import rules_for
 

@@ -21,6 +21,10 @@ class ModelCatalogue(BaseModel):
     presets: list[dict[str, Any]] = Field(description="descriptions that ship with Headroom")
     tasks: list[dict[str, Any]]
     model_types: dict[str, list[str]] = Field(description="task -> model types of transformers")
+    layer_ops: list[dict[str, Any]] = Field(
+        description="modules and functions of torch that a graph of layers can name: inputs, and "
+        "arguments by name"
+    )
 
 
 class TechniqueList(BaseModel):
@@ -32,7 +36,7 @@ class TechniqueList(BaseModel):
 
 @router.get("/models", operation_id="listModels", responses=problems())
 async def models(context: ContextDep) -> ModelCatalogue:
-    """Presets, tasks, and the model types of each task."""
+    """Presets, tasks, the model types of each task, and the ops of graphs of layers."""
     await context.warm.wait()
     return await asyncio.to_thread(_models)
 
@@ -48,4 +52,5 @@ def _models() -> ModelCatalogue:
         presets=catalogue.presets(),
         tasks=catalogue.tasks(),
         model_types=catalogue.model_types_by_task(),
+        layer_ops=catalogue.layer_ops(),
     )

@@ -1,1 +1,1 @@
-"""Models of `transformers`: configurations, building, and the inputs of a step."""
+"""Models of `transformers` and graphs of layers: building them, and the inputs of a step."""

@@ -1,4 +1,4 @@
-"""Makes the tensors of a sample: token ids, masks, pixels and sound, with valid values."""
+"""Makes the tensors of a batch: token ids, masks, pixels and sound, with valid values."""
 
 from __future__ import annotations
 
@@ -14,17 +14,10 @@ if TYPE_CHECKING:
 _SEED = 0
 
 
-@dataclass
-class Samples:
-    """Tensors for one batch, of one device and floating-point dtype.
+@dataclass(kw_only=True)
+class Tensors:
+    """Tensors for one batch, of one device and floating-point dtype."""
 
-    Attributes:
-        named: what the model's forward takes, by name.
-    """
-
-    model: nn.Module
-    config: PreTrainedConfig
-    named: frozenset[str]
     batch: int
     dtype: torch.dtype
     device: torch.device
@@ -33,6 +26,27 @@ class Samples:
     def integers(self, shape: tuple[int, ...], below: int) -> Tensor:
         """Uniform int64 values from 0 up to `below`, excluded."""
         return torch.randint(max(below, 1), shape, generator=self.generator).to(self.device)
+
+    def ones(self, *shape: int) -> Tensor:
+        """int64 ones, as tokenizers make attention masks."""
+        return torch.ones(shape, dtype=torch.int64, device=self.device)
+
+    def floats(self, *shape: int) -> Tensor:
+        """Normalised pixels or sound in the model's dtype."""
+        return torch.randn(shape, dtype=self.dtype, device=self.device)
+
+
+@dataclass(kw_only=True)
+class Samples(Tensors):
+    """Tensors for one batch of a model of the library.
+
+    Attributes:
+        named: what the model's forward takes, by name.
+    """
+
+    model: nn.Module
+    config: PreTrainedConfig
+    named: frozenset[str]
 
     def ids(self, length: int) -> Tensor:
         """[batch, length] token ids of the vocabulary, without special tokens."""
@@ -44,14 +58,6 @@ class Samples:
         for token in special:  # skip over each, in order
             ids += ids >= token
         return ids
-
-    def ones(self, *shape: int) -> Tensor:
-        """int64 ones, as tokenizers make attention masks."""
-        return torch.ones(shape, dtype=torch.int64, device=self.device)
-
-    def floats(self, *shape: int) -> Tensor:
-        """Normalised pixels or sound in the model's dtype."""
-        return torch.randn(shape, dtype=self.dtype, device=self.device)
 
 
 def special_ids(config: PreTrainedConfig) -> set[int]:

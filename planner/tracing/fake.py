@@ -31,6 +31,8 @@ REAL_FLOATS_BUILDING = 64  # elements; more would take norms' weights for consta
 REAL_FLOATS_STEPPING = 1 << 16
 
 _CPU = torch.device("cpu")
+_LINEAR = torch.ops.aten.linear.default
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 _EXACT = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 
 
@@ -55,7 +57,20 @@ class FakeExecution:
         return info.composite
 
     def decompose(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
-        """A composite op's result, made by its parts."""
+        """A composite op's result, made by its parts.
+
+        `func.decompose` would prefer torch's decompositions in Python, which have other parts than
+        the functions of ATen that run in eager mode.
+        """
+        if func is _LINEAR and len(args) > 2 and args[2] is not None:
+            input, weight, bias = args
+            if input.dim() > 2 and not input.is_contiguous():
+                # Adds in place, but to fake tensors (ATen/native/Linear.cpp: `linear`,
+                # `isTensorSubclassLike`).
+                return torch.matmul(input, weight.t()).add_(bias)
+        name: str = func._name
+        if torch._C._dispatch_has_kernel_for_dispatch_key(name, _COMPOSITE):
+            return func._op_dk(_COMPOSITE, *args, **kwargs)
         return func.decompose(*args, **kwargs)
 
     def on_device(self, tensor: Tensor) -> bool:

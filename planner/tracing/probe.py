@@ -9,7 +9,6 @@ what was not asked is returned, so that the answer can say so.
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +21,8 @@ from torch.autograd.profiler import record_function
 
 from planner.allocations import peaks_inside, record_allocations
 from planner.tape import Tape
+from planner.tracing.kernel_bounds import bound_bytes
+from planner.tracing.kernel_calls import KernelCall, freeze, thaw
 from planner.tracing.opinfo import tensors_in
 
 aten = torch.ops.aten
@@ -29,19 +30,6 @@ aten = torch.ops.aten
 SECONDS = 15.0  # for all probes of a trace
 CALL_BYTES = 1 << 29  # operands, scratch and outputs of one probe
 CALL_FLOPS = 8 * 10**9
-
-Layout = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class KernelCall:
-    """An op and the layouts of its arguments: calls that are equal take equal scratch."""
-
-    func: OpOverload
-    arguments: Layout
-    keywords: Layout
-    flops: int
-    output_bytes: int
 
 
 @dataclass
@@ -57,7 +45,9 @@ class Probes:
         if func not in _ASKED and not (func in _REDUCED and _is_reduced(args)):
             return
         output_bytes = sum(tensor.nbytes for tensor in _tensors(result))
-        call = KernelCall(func, _freeze(args), _freeze(tuple(kwargs.items())), flops, output_bytes)
+        keywords = freeze(tuple(kwargs.items()))
+        grad_mode = func in _ASK_GRAD_MODE and torch.is_grad_enabled()
+        call = KernelCall(func, freeze(args), keywords, flops, output_bytes, grad_mode)
         self.ops.setdefault(call, []).append(op)
 
 
@@ -75,11 +65,29 @@ _ASKED = frozenset(
         aten.native_layer_norm_backward.default,
         aten._safe_softmax.default,
         aten._grouped_mm.default,
+        aten.native_layer_norm.default,
+        aten.gelu_backward.default,
+        aten._trilinear.default,
+        aten.im2col.default,
+        aten.mkldnn_rnn_layer.default,
+        aten.mkldnn_rnn_layer_backward.default,
+        aten._native_multi_head_attention.default,
+        aten._transformer_encoder_layer_fwd.default,
+        *(
+            getattr(aten, f"upsample_{kind}{suffix}").default
+            for kind in ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")
+            for suffix in ("", "_backward")
+        ),
     }
 )
+# It keeps a workspace for backward, if there may be one (ATen/native/mkldnn/RNN.cpp).
+_ASK_GRAD_MODE = frozenset({aten.mkldnn_rnn_layer.default})
 # Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and
 # to BLAS in fp32, which takes nothing from torch's allocator.
-_REDUCED = frozenset({aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default})
+# Means over some dimensions are taken of a copy in fp32 (ATen/native/ReduceOps.cpp: `mean_out`).
+_REDUCED = frozenset(
+    {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default} | {aten.mean.dim}
+)
 
 
 def _is_reduced(args: Any) -> bool:
@@ -145,11 +153,11 @@ class _Survey:
     def rise(self, call: KernelCall) -> int:
         """By how much the call could raise a phase's peak, at most."""
         ops = self.ops[call]
-        return int((self.live[ops] + _bound(call) - self.peak[self.phase[ops]]).max())
+        return int((self.live[ops] + bound_bytes(call) - self.peak[self.phase[ops]]).max())
 
     def rise_of_workload(self, call: KernelCall) -> int:
         """By how much the call could raise the peak over all phases, at most; else not positive."""
-        return int(self.live[self.ops[call]].max()) + _bound(call) - int(self.peak.max())
+        return int(self.live[self.ops[call]].max()) + bound_bytes(call) - int(self.peak.max())
 
     def learn(self, scratch: dict[KernelCall, int]) -> None:
         """Take answers in."""
@@ -178,8 +186,8 @@ def ask(calls: list[KernelCall], deadline: float = float("inf")) -> dict[KernelC
 
 
 def _run(call: KernelCall, mark: str) -> int:
-    arguments, keywords = _thaw(call.arguments), dict(_thaw(call.keywords))
-    with record_function(mark):
+    arguments, keywords = thaw(call.arguments), dict(thaw(call.keywords))
+    with torch.set_grad_enabled(call.grad_mode), record_function(mark):
         result = call.func(*arguments, **keywords)
     return _new_bytes(result, arguments)
 
@@ -216,79 +224,5 @@ def _unasked(survey: _Survey) -> list[str]:
     ]
 
 
-# ------------------------------------------------------------------ calls as data
-
-
-def _freeze(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return _Operand(tuple(value.shape), value.stride(), value.dtype)
-    if isinstance(value, (list, tuple)):
-        return tuple(_freeze(item) for item in value)
-    return value
-
-
-def _thaw(value: Any) -> Any:
-    if isinstance(value, _Operand):
-        return torch.empty_strided(value.shape, value.strides, dtype=value.dtype).zero_()
-    if isinstance(value, tuple):
-        return [_thaw(item) for item in value]
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Operand:
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: torch.dtype
-
-    @property
-    def bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def _operands(call: KernelCall) -> list[_Operand]:
-    found: list[_Operand] = []
-    pending: list[Any] = [call.arguments]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, _Operand):
-            found.append(value)
-        elif isinstance(value, tuple):
-            pending += value
-    return found
-
-
-def _bound(call: KernelCall) -> int:
-    """More than any kernel seen takes.
-
-    A convolution reorders each operand into padded blocks and may keep several in fp32; the other
-    kernels copy or pack each operand at most once.
-    """
-    if call.func in (aten.convolution.default, aten.convolution_backward.default):
-        operands = sum(map(_padded_bytes, _operands(call)))
-        return 6 * operands + _blocked_weight(call) + (1 << 20)
-    return 2 * sum(operand.bytes for operand in _operands(call)) + (1 << 20)
-
-
-def _padded_bytes(operand: _Operand) -> int:
-    """Bytes with the channels (dimension 1) rounded up to oneDNN's blocks of 16."""
-    channels = operand.shape[1] if len(operand.shape) > 2 else 0
-    return operand.bytes * _in_blocks(channels) // channels if channels else operand.bytes
-
-
-def _blocked_weight(call: KernelCall) -> int:
-    """Bytes of a convolution's weight in blocks of 16 x 16 channels in each group, twice."""
-    place = 1 if call.func is aten.convolution.default else 2
-    weight = call.arguments[place]
-    groups: int = call.arguments[-1] if place == 1 else call.arguments[-2]
-    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    window: int = math.prod(weight.shape[2:])
-    return 2 * 4 * groups * _in_blocks(outputs) * _in_blocks(inputs) * window
-
-
-def _in_blocks(channels: int) -> int:
-    return -(-channels // 16) * 16
-
-
 def _affordable(call: KernelCall) -> bool:
-    return _bound(call) + call.output_bytes <= CALL_BYTES and call.flops <= CALL_FLOPS
+    return bound_bytes(call) + call.output_bytes <= CALL_BYTES and call.flops <= CALL_FLOPS

@@ -8,6 +8,7 @@ attention) are asked instead: see `planner.tracing.probe`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ def scratch_bytes(func: OpOverload, args: Any, kwargs: Any) -> int:
     if func is aten.embedding_dense_backward.default:
         # ATen/native/Embedding.cpp: `embedding_dense_backward_cpu` takes the gradient contiguous.
         return 0 if args[0].is_contiguous() else args[0].numel() * args[0].element_size()
+    if func is aten.mse_loss.default:
+        return _each_loss(args, kwargs)
     if func in _PRODUCTS:
         return sum(map(_blas_copy, args[-2:]))
     return 0
@@ -69,6 +72,19 @@ def _blas_copy(operand: Tensor) -> int:
     down, across = operand.stride()
     dense = (across == 1 and down >= max(1, columns)) or (down == 1 and across >= max(1, rows))
     return 0 if dense else operand.numel() * operand.element_size()
+
+
+def _each_loss(args: Any, kwargs: Any) -> int:
+    """The loss of each element is a temporary, reduced by `mean` (ATen/native/Loss.cpp:
+    `TORCH_IMPL_FUNC(mse_loss_out)`).
+    """
+    reduction = args[2] if len(args) > 2 else kwargs.get("reduction", 1)
+    if reduction == 0:
+        return 0
+    dtype = torch.result_type(args[0], args[1])
+    numel = math.prod(map(max, zip(args[0].shape, args[1].shape, strict=True)))
+    size: int = numel * dtype.itemsize + _wrapped_scalar(args)
+    return size
 
 
 def _promoted_operands(func: OpOverload, args: Any) -> int:

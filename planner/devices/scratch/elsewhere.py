@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from planner.devices.scratch.reductions import sum_sizes
 from planner.devices.scratch.table import (
     UNDATED,
     Call,
@@ -74,6 +75,21 @@ def _softmax_backward(call: Call) -> Sizes:
 )
 def _nll_loss(call: Call) -> Sizes:
     return contiguous(call["self"], call["target"], call["weight"])
+
+
+@entry(
+    aten.mse_loss.default,
+    what="the loss of each element, and what its mean or sum stages",
+    formula="numel x itemsize, and as `sum`; nothing where nothing is reduced",
+    source="aten/src/ATen/native/Loss.cpp: TORCH_IMPL_FUNC(mse_loss_out)",
+    version=UNDATED,
+)
+def _mse_loss(call: Call) -> Sizes:
+    if call["reduction"] == 0:
+        return ()
+    numbers = call["self"]  # the target has the same shape
+    each = torch.empty(numbers.shape, dtype=call.result.dtype, device="meta")
+    return (each.nbytes, *sum_sizes(call, each, None, each.dtype))
 
 
 @entry(

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+from planner.tracing.kernels import col2im, mse_loss
+
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
 
@@ -94,6 +96,41 @@ def _cudnn_attention(execution: FakeExecution, func: OpOverload, args: Any, kwar
 
 
 # ------------------------------------------------------------------ ops executed as their parts
+
+
+_GRU_GATES, _GRU_WORKSPACE = 3, 5  # hidden sizes, ATen/native/cuda/RNN.cu
+
+
+@_kernel(aten._thnn_fused_gru_cell.default)
+def _gru_cell(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """New state and a workspace for backward (ATen/native/cuda/RNN.cu:
+    `_thnn_fused_gru_cell_cuda`); torch has no meta kernel.
+    """
+    state = args[2]
+    with execution.mode:
+        return (
+            torch.empty_like(state, memory_format=torch.contiguous_format),
+            state.new_empty(state.shape[0], state.shape[1] * _GRU_WORKSPACE),
+        )
+
+
+@_kernel(aten._thnn_fused_gru_cell_backward.default)
+def _gru_cell_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Gradients of both gates, the state and both biases (`_thnn_fused_gru_cell_backward_cuda`)."""
+    gradient, workspace, has_bias = args
+    gates = (workspace.shape[0], workspace.shape[1] // _GRU_WORKSPACE * _GRU_GATES)
+    with execution.mode:
+        return (
+            workspace.new_empty(gates),
+            workspace.new_empty(gates),
+            torch.empty_like(gradient, memory_format=torch.contiguous_format),
+            *(workspace.new_empty(gates[1]) if has_bias else None for _ in range(2)),
+        )
+
+
+# These keep their storages on every device.
+KERNELS[aten.mse_loss.default] = mse_loss
+KERNELS[aten.col2im.default] = col2im
 
 
 def _safe_softmax(scores: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:

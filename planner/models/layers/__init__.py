@@ -1,0 +1,1 @@
+"""Networks described as graphs of torch's own modules and functions: `"source": "layers"`."""
