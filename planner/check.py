@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from planner.architecture import ArchitectureModel
+from planner.architecture.rules import architecture_problems
 from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
 from planner.models.config import make_config
@@ -36,7 +38,9 @@ def check(request: SimulationRequest) -> SimulationRequest:
     """
     request = resolve(request)
     model = request.model
-    assert isinstance(model, TransformersModel), "presets are transformers models"
+    if isinstance(model, ArchitectureModel):
+        return _check_architecture(request, model)
+    assert isinstance(model, TransformersModel), "presets are resolved"
     problems: list[FieldProblem] = []
     config = _collect(problems, lambda: make_config(model, request.workload))
     problems += _task_problems(model)
@@ -47,6 +51,25 @@ def check(request: SimulationRequest) -> SimulationRequest:
         problems += _class_problems(request, model)
     if config is not None:
         problems += _workload_problems(config, model, request.workload)
+    if problems:
+        raise InvalidRequest(problems)
+    return request
+
+
+def _check_architecture(request: SimulationRequest, model: ArchitectureModel) -> SimulationRequest:
+    problems = architecture_problems(model, request.workload)
+    problems += _optimizer_problems(request.workload)
+    problems += _pattern_problems(model)
+    if request.strategy.attention is not None:
+        problems.append(
+            FieldProblem(
+                "/strategy/attention",
+                "an architecture's blocks say how they attend",
+                "leave it out, and change /model/blocks",
+            )
+        )
+    else:
+        problems += _strategy_problems(request)
     if problems:
         raise InvalidRequest(problems)
     return request
@@ -121,7 +144,7 @@ def _strategy_problems(request: SimulationRequest) -> Found:
         yield from error.errors
 
 
-def _pattern_problems(model: TransformersModel) -> Found:
+def _pattern_problems(model: TransformersModel | ArchitectureModel) -> Found:
     for index, pattern in enumerate(model.freeze):
         if not _PATTERN.fullmatch(pattern):
             yield FieldProblem(
@@ -129,7 +152,8 @@ def _pattern_problems(model: TransformersModel) -> Found:
                 f"{pattern!r} is no glob pattern of parameter names",
                 'use names with * and ?, such as "model.layers.0.*"',
             )
-    targets = model.lora.target_modules if model.lora is not None else None
+    lora = model.lora if isinstance(model, TransformersModel) else None
+    targets = lora.target_modules if lora is not None else None
     if isinstance(targets, list):
         if not targets:
             yield FieldProblem(

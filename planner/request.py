@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from planner.architecture import ArchitectureModel
 from planner.data import Data
 from planner.strategy import Strategy
 
@@ -98,7 +99,9 @@ class PresetModel(Data):
     size: Literal["small", "paper"] = Field("small", description="`small` runs on a CPU in seconds")
 
 
-ModelDescription = Annotated[TransformersModel | PresetModel, Field(discriminator="source")]
+ModelDescription = Annotated[
+    TransformersModel | ArchitectureModel | PresetModel, Field(discriminator="source")
+]
 
 
 class Optimizer(BaseModel):

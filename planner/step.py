@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from planner.apply import apply_strategy
+from planner.architecture import ArchitectureModel
 from planner.errors import StepFailed
 from planner.levers import effective
+from planner.models.architecture.job import architecture_inputs, build_architecture
 from planner.models.build import build_model
 from planner.models.config import make_config
 from planner.models.generation import generate
@@ -60,17 +62,24 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     """
     request = effective(request)
     description, workload, strategy = request.model, request.workload, request.strategy
-    if not isinstance(description, TransformersModel):
+    model: nn.Module
+    loss: Callable[[Any], Tensor] | None = None
+    if isinstance(description, ArchitectureModel):
+        model = build_architecture(description, workload, strategy, device)
+        inputs = architecture_inputs(description, workload, device)
+        loss = Tensor.mean if description.task == "feature-extraction" else None
+    elif isinstance(description, TransformersModel):
+        config = make_config(description, workload)
+        model = build_model(description, workload, config, strategy=strategy, device=device)
+        inputs = make_inputs(model, config, description, workload, device)
+    else:
         raise TypeError(f"unresolved model source {description.source!r}; run planner.check.check")
-    config = make_config(description, workload)
-    model = build_model(description, workload, config, strategy=strategy, device=device)
-    inputs = make_inputs(model, config, description, workload, device)
     optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
     # The library's own checkpointing is enabled while building, before adapters are added.
     own = strategy.model_copy(update={"checkpointing": "none"})
     if workload.mode == "train" and not own.is_plain:
         apply_strategy(model, own, optimizer)
-    return Job(workload, model, inputs, optimizer, torch.device(device).type)
+    return Job(workload, model, inputs, optimizer, torch.device(device).type, loss)
 
 
 def execute(job: Job, hooks: Hooks, steps: int = STEPS, first_step: int = 0) -> None:
