@@ -75,6 +75,9 @@ _ASKED = frozenset(
         aten.native_layer_norm_backward.default,
         aten._safe_softmax.default,
         aten._grouped_mm.default,
+        # Sorts the indices it is given (ATen/native/EmbeddingBag.cpp: `_embedding_bag_backward`).
+        aten._embedding_bag_backward.default,
+        aten._embedding_bag_per_sample_weights_backward.default,
     }
 )
 # Products go to oneDNN in bf16 and fp16 (ATen/native/mkldnn/Matmul.cpp: `use_mkldnn_matmul`), and

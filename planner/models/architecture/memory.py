@@ -44,8 +44,9 @@ class MemoryLayer(nn.Module):
         """Rows (int64) and probabilities, [.., K] each."""
         parts = x.unflatten(-1, (-1, self.bits))
         codes = ((parts >= 0) * self.powers).sum(-1)
-        probability = torch.sigmoid(parts.abs() * (2 / self.temperature)).prod(-1)
-        return codes + self.first_rows, probability
+        # log(1 + exp(-2 |z| / t)) is -log sigmoid(2 |z| / t): a product would read its zeros back.
+        log_probability = -F.softplus(parts.abs() * (-2 / self.temperature)).sum(-1)
+        return codes + self.first_rows, log_probability.exp()
 
     def read(self, rows: Tensor, probability: Tensor) -> Tensor:
         """[.., K], [.., K] -> [.., out]."""
