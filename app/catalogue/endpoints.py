@@ -21,6 +21,9 @@ class ModelCatalogue(BaseModel):
     presets: list[dict[str, Any]] = Field(description="descriptions that ship with Headroom")
     tasks: list[dict[str, Any]]
     model_types: dict[str, list[str]] = Field(description="task -> model types of transformers")
+    architecture: dict[str, list[dict[str, Any]]] = Field(
+        description="what `source: architecture` is put together of, by field"
+    )
 
 
 class TechniqueList(BaseModel):
@@ -48,4 +51,5 @@ def _models() -> ModelCatalogue:
         presets=catalogue.presets(),
         tasks=catalogue.tasks(),
         model_types=catalogue.model_types_by_task(),
+        architecture=catalogue.architecture(),
     )

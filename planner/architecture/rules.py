@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from planner.request import Workload
 
 Found = Iterator[FieldProblem]
-_T = TypeVar("_T")
 
 
 def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[FieldProblem]:
@@ -23,18 +22,21 @@ def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[
     for index, group in enumerate(model.blocks):
         pointer = f"/model/blocks/{index}"
         problems += _group_problems(group, pointer)
-        for where, attention in _each(group.attention, f"{pointer}/attention"):
-            problems += _attention_problems(model, attention, where, workload)
-        for where, feed_forward in _each(group.feed_forward, f"{pointer}/feed_forward"):
-            problems += _feed_forward_problems(model, feed_forward, where)
+        for number in range(_count(group.attention)):
+            where = _place(group.attention, f"{pointer}/attention", number)
+            problems += _attention_problems(model, group.attention_of(number), where, workload)
+        for number in range(_count(group.feed_forward)):
+            where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
+            problems += _feed_forward_problems(model, group.feed_forward_of(number), where)
     return problems
 
 
-def _each(given: _T | list[_T], pointer: str) -> Iterator[tuple[str, _T]]:
-    if isinstance(given, list):
-        yield from ((f"{pointer}/{index}", item) for index, item in enumerate(given))
-    else:
-        yield pointer, given
+def _count(given: object) -> int:
+    return len(given) if isinstance(given, list) else 1
+
+
+def _place(given: object, pointer: str, number: int) -> str:
+    return f"{pointer}/{number}" if isinstance(given, list) else pointer
 
 
 def _workload_problems(model: ArchitectureModel, workload: Workload) -> Found:
@@ -121,7 +123,8 @@ def _group_problems(group: Blocks, pointer: str) -> Found:
                 f"{group.repeat} blocks cannot take {len(given)} kinds of {name} in turn",
                 "use a multiple",
             )
-        if group.residual == "reversible" and any(k.kind == "none" for _, k in _each(given, "")):
+        kinds = {item.kind for item in (given if isinstance(given, list) else [given])}
+        if group.residual == "reversible" and "none" in kinds:
             yield FieldProblem(
                 f"{pointer}/{name}", "a reversible block needs both of its parts", "choose a kind"
             )

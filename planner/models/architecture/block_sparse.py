@@ -48,7 +48,7 @@ class BlockSparseMixer(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, A, S, d] each -> [B, A, S, d]."""
-        queries, keys, values = (x.unflatten(2, (-1, self.block_size)) for x in (q, k, v))
+        queries, keys, values = (torch.unflatten(x, 2, (-1, self.block_size)) for x in (q, k, v))
         count = queries.shape[2]
         table = self.table[:count]
         hidden = self._hidden(table, self.absent[:count])
@@ -61,7 +61,7 @@ class BlockSparseMixer(nn.Module):
 
     def _hidden(self, table: Tensor, absent: Tensor) -> Tensor:
         """[S/b, b or 1, n b], true where a query does not see a key of its blocks."""
-        hidden = absent.repeat_interleave(self.block_size, dim=1)[:, None]
+        hidden = absent[:, None, :, None].expand(-1, -1, -1, self.block_size).flatten(2)
         if not self.causal:
             return hidden
         within = torch.arange(self.block_size, device=table.device)

@@ -117,13 +117,17 @@ def _block(
 ) -> nn.Module:
     if group.norm_position == "pre":
         return PreNormBlock(
-            attention and _pre(model, group, attention),
-            feed_forward and _pre(model, group, feed_forward),
+            None if attention is None else _pre(model, group, attention),
+            None if feed_forward is None else _pre(model, group, feed_forward),
         )
     return PostNormBlock(
-        attention and PostNorm(_norm(model, group), attention, group.dropout),
-        feed_forward and PostNorm(_norm(model, group), feed_forward, group.dropout),
+        None if attention is None else _post(model, group, attention),
+        None if feed_forward is None else _post(model, group, feed_forward),
     )
+
+
+def _post(model: ArchitectureModel, group: described.Blocks, function: nn.Module) -> PostNorm:
+    return PostNorm(_norm(model, group), function, group.dropout)
 
 
 def _pre(model: ArchitectureModel, group: described.Blocks, function: nn.Module | None) -> PreNorm:

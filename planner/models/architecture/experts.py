@@ -51,13 +51,16 @@ class ExpertsFeedForward(nn.Module):
             weights = weights / weights.sum(-1, keepdim=True)
         slots, sources = self._places(experts)
         padded = torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
-        inputs = padded[sources].unflatten(0, (len(self.up_proj), -1))
+        inputs = torch.unflatten(padded[sources], 0, (len(self.up_proj), -1))
         outputs = (self.activation(inputs @ self.up_proj) @ self.down_proj).flatten(0, 1)
         outputs = torch.cat([outputs, outputs.new_zeros(1, outputs.shape[1])])
         mixed = (outputs[slots] * weights.to(outputs.dtype).unsqueeze(-1)).sum(1)
         if self.aux_loss and torch.is_grad_enabled():
-            mixed = AddedLoss.apply(mixed, self._balance(probabilities, experts))
-        return mixed.view_as(x)
+            mixed = AddedLoss.apply(  # type: ignore[no-untyped-call]
+                mixed, self._balance(probabilities, experts)
+            )
+        output: Tensor = mixed.view_as(x)
+        return output
 
     def _places(self, experts: Tensor) -> tuple[Tensor, Tensor]:
         """The slot of each choice [n, k] (E C where there is no room), and the token in each slot
@@ -99,6 +102,6 @@ class AddedLoss(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         """d(total) / d(loss) = 1."""
         return grad, torch.ones((), dtype=ctx.dtype, device=grad.device)

@@ -23,8 +23,9 @@ class Activation(nn.Module):
             return F.gelu(x, approximate="tanh")
         if self.name == "tanh":
             return x.tanh()
-        activated: Tensor = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu}[self.name](x)
-        return activated
+        if self.name == "gelu":
+            return F.gelu(x)
+        return F.relu(x) if self.name == "relu" else F.silu(x)
 
 
 class DenseFeedForward(nn.Module):

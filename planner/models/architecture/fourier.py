@@ -14,4 +14,5 @@ class FourierMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        return torch.fft.fftn(x.float(), dim=(-2, -1)).real.to(x.dtype)
+        mixed: Tensor = torch.fft.fftn(x.float(), dim=(-2, -1)).real
+        return mixed.to(x.dtype)

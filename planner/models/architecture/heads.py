@@ -85,7 +85,7 @@ class MultiHeadAttention(nn.Module):
         return output
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        return torch.unflatten(x, -1, (-1, self.head_dim)).transpose(1, 2)
 
 
 def repeat_heads(x: Tensor, num_heads: int) -> Tensor:

@@ -12,7 +12,7 @@ from planner.architecture import ArchitectureModel, PatchEmbedding
 from planner.models import initialization
 from planner.models.architecture.build import build_network
 from planner.models.architecture.network import Network
-from planner.models.build import freeze, parameter_dtype
+from planner.models.build import freeze, move_stragglers, parameter_dtype
 from planner.request import Workload
 from planner.strategy import Strategy
 
@@ -31,6 +31,8 @@ def build_architecture(
     initialise = initialization.skipped() if fake else initialization.cheap()
     with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
         network = build_network(model)
+    if torch.device(device).type != "cpu":
+        move_stragglers(network, torch.device(device))
     training = workload.mode == "train"
     if training and strategy.checkpointing == "full":
         network.gradient_checkpointing_enable({"use_reentrant": False})

@@ -27,7 +27,7 @@ def linear_attention(
         numerator = q @ (k.transpose(-1, -2) @ v)
         denominator = q @ k.sum(-2).unsqueeze(-1)
         return numerator / (denominator + epsilon)
-    q, k, v = (x.unflatten(2, (-1, chunk_size)) for x in (q, k, v))
+    q, k, v = (torch.unflatten(x, 2, (-1, chunk_size)) for x in (q, k, v))
     scores = (q @ k.transpose(-1, -2)).tril()
     numerator = scores @ v + q @ _before(k.transpose(-1, -2) @ v)
     denominator = scores.sum(-1, keepdim=True) + q @ _before(k.sum(-2).unsqueeze(-1))
@@ -53,5 +53,6 @@ class LinearMixer(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, A, S, d] each -> [B, A, S, d]."""
         with torch.autocast(q.device.type, enabled=False):
-            features = (F.elu(x.float()) + 1 for x in (q, k))
-            return linear_attention(*features, v.float(), chunk_size=self.chunk_size).to(v.dtype)
+            phi_q, phi_k = F.elu(q.float()) + 1, F.elu(k.float()) + 1
+            mixed = linear_attention(phi_q, phi_k, v.float(), chunk_size=self.chunk_size)
+            return mixed.to(v.dtype)

@@ -41,7 +41,7 @@ class LSHMixer(nn.Module):
         # Back to the order of tokens, round by round.
         undo = order.argsort(-1)
         mixed, weight = (
-            _gather(x.flatten(2, 3), undo).unflatten(2, (self.num_hashes, length))
+            torch.unflatten(_gather(x.flatten(2, 3), undo), 2, (self.num_hashes, length))
             for x in (mixed, weight)
         )
         combined: Tensor = (mixed * weight.softmax(2)).sum(2)
@@ -51,14 +51,14 @@ class LSHMixer(nn.Module):
         """[B, A, n_r S]: places of tokens (round x S + token) sorted by round, bucket and token."""
         shape = (q.shape[1], q.shape[3], self.num_hashes * self.num_buckets // 2)
         rotated = q @ torch.randn(shape, dtype=q.dtype, device=q.device)
-        rotated = rotated.unflatten(-1, (self.num_hashes, -1)).transpose(2, 3)
+        rotated = torch.unflatten(rotated, -1, (self.num_hashes, -1)).transpose(2, 3)
         bucket = torch.cat([rotated, -rotated], dim=-1).argmax(-1)  # [B, A, n_r, S]
         rounds = torch.arange(self.num_hashes, device=q.device)[:, None] * self.num_buckets
         return (bucket + rounds).flatten(2).argsort(dim=-1, stable=True)
 
     def _chunks(self, x: Tensor) -> Tensor:
         """[B, A, n_r S, ..] -> [B, A, n_r S/c, c, ..]."""
-        return x.unflatten(2, (-1, self.chunk_size))
+        return torch.unflatten(x, 2, (-1, self.chunk_size))
 
     def _with_previous(self, x: Tensor) -> Tensor:
         """[B, A, n, c, ..] -> [B, A, n, 2c, ..]; before the first chunk comes the last."""

@@ -42,7 +42,7 @@ class MemoryLayer(nn.Module):
 
     def hash(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Rows (int64) and probabilities, [.., K] each."""
-        parts = x.unflatten(-1, (-1, self.bits))
+        parts = torch.unflatten(x, -1, (-1, self.bits))
         codes = ((parts >= 0) * self.powers).sum(-1)
         # log(1 + exp(-2 |z| / t)) is -log sigmoid(2 |z| / t): a product would read its zeros back.
         log_probability = -F.softplus(parts.abs() * (-2 / self.temperature)).sum(-1)
@@ -56,7 +56,7 @@ class MemoryLayer(nn.Module):
         bags = F.embedding_bag(
             rows.flatten(0, -2), self.weight, mode="sum", per_sample_weights=weights.flatten(0, -2)
         )
-        return bags.unflatten(0, rows.shape[:-1])
+        return torch.unflatten(bags, 0, rows.shape[:-1])
 
 
 class MemoryFeedForward(nn.Module):

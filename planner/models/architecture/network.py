@@ -89,10 +89,11 @@ class Network(nn.Module):
 
     def _redraw(self) -> None:
         """Draw the features of Performers anew when their time has come."""
-        for module in self.modules() if self._steps else ():
-            interval = module.redraw_interval if isinstance(module, PerformerMixer) else None
-            if interval is not None and self._steps % interval == 0:
-                module.redraw()
+        performers = [module for module in self.modules() if isinstance(module, PerformerMixer)]
+        for performer in performers:
+            interval = performer.redraw_interval
+            if interval is not None and self._steps and self._steps % interval == 0:
+                performer.redraw()
         self._steps += 1
 
     def get_output_embeddings(self) -> nn.Module | None:

@@ -45,7 +45,7 @@ class NystromMixer(nn.Module):
 
     def _landmarks(self, x: Tensor) -> Tensor:
         """[B, A, S, d] -> [B, A, m, d]."""
-        return x.unflatten(2, (self.num_landmarks, -1)).mean(3)
+        return torch.unflatten(x, 2, (self.num_landmarks, -1)).mean(3)
 
 
 def pseudo_inverse(matrix: Tensor, iterations: int) -> Tensor:

@@ -51,7 +51,7 @@ class PerformerMixer(nn.Module):
     @torch.no_grad()
     def redraw(self) -> None:
         """Draw W anew, in place."""
-        for block in self.projection.split(self.projection.shape[1]):
+        for block in torch.split(self.projection, self.projection.shape[1]):
             nn.init.orthogonal_(block)
         norms = torch.empty_like(self.projection)
         nn.init.normal_(norms, std=1.0)
@@ -72,7 +72,8 @@ class PerformerMixer(nn.Module):
         x = x * x.shape[-1] ** -0.25
         exponents = x @ self.projection.T - x.square().sum(-1, keepdim=True) / 2
         largest = exponents.detach().amax(stabilised, keepdim=True)
-        return ((exponents - largest).exp() + _SOFTMAX_EPSILON) * self.projection.shape[0] ** -0.5
+        scale: float = self.projection.shape[0] ** -0.5
+        return ((exponents - largest).exp() + _SOFTMAX_EPSILON) * scale
 
     def _relu(self, x: Tensor) -> Tensor:
         """[B, A, S, d] -> [B, A, S, m]."""

@@ -48,7 +48,9 @@ class ReversibleSequence(nn.Module):
         for block in self.blocks:
             if torch.is_grad_enabled():
                 parameters = [p for p in block.parameters() if p.requires_grad]
-                first, second = _Invertible.apply(block, streams, first, second, *parameters)
+                first, second = _Invertible.apply(  # type: ignore[no-untyped-call]
+                    block, streams, first, second, *parameters
+                )
             else:
                 first, second = block(first, second)
         return (first + second) / 2
@@ -95,7 +97,7 @@ class _Invertible(torch.autograd.Function):
         return first, second
 
     @staticmethod
-    def backward(ctx: Any, grad_first: Tensor, grad_second: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, grad_first: Tensor, grad_second: Tensor) -> Any:
         block: ReversibleBlock = ctx.block
         first, second = ctx.streams.take()
         gradients = _Gradients()

@@ -26,7 +26,7 @@ class SlidingWindowMixer(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, A, S, d], [B, A_kv, S, d], [B, A_kv, S, d] -> [B, A, S, d]."""
         k, v = repeat_heads(k, q.shape[1]), repeat_heads(v, q.shape[1])
-        queries = q.unflatten(2, (-1, self.window))
+        queries = torch.unflatten(q, 2, (-1, self.window))
         keys, values = self._neighbours(k), self._neighbours(v)
         outside = self._outside(queries.shape[2], q.device)
         return attend(queries, keys, values, outside).flatten(2, 3)

@@ -24,7 +24,7 @@ class ColumnMixer(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, A, S, d] each -> [B, A, S, d]."""
-        q, k, v = (x.unflatten(2, (-1, self.stride)).transpose(2, 3) for x in (q, k, v))
+        q, k, v = (torch.unflatten(x, 2, (-1, self.stride)).transpose(2, 3) for x in (q, k, v))
         rows = q.shape[3]
         hidden = torch.ones(rows, rows, dtype=torch.bool, device=q.device).triu(1)
         mixed = attend(q, k, v, hidden if self.causal else None)
@@ -44,7 +44,7 @@ class BlockMixer(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, A, S, d] each -> [B, A, S, d]."""
-        q, k, v = (x.unflatten(2, (-1, self.stride)) for x in (q, k, v))
+        q, k, v = (torch.unflatten(x, 2, (-1, self.stride)) for x in (q, k, v))
         size = self.stride
         hidden = torch.ones(size, size, dtype=torch.bool, device=q.device).triu(1)
         return attend(q, k, v, hidden if self.causal else None).flatten(2, 3)
@@ -69,14 +69,16 @@ class SummaryMixer(nn.Module):
         if not self.causal:
             return attend(q, k, v, None)
         places = torch.arange(q.shape[2], device=q.device)
-        keys = places.unflatten(0, (-1, self.stride))[:, -self.summary_tokens :].flatten()
+        keys = torch.unflatten(places, 0, (-1, self.stride))[:, -self.summary_tokens :].flatten()
         first = self.stride - self.summary_tokens  # the first summary token's place
         mixed = attend(q[:, :, first:], k, v, keys > places[first:, None])
         return F.pad(mixed, (0, 0, first, 0))
 
     def _summaries(self, x: Tensor) -> Tensor:
         """[B, A, S, d] -> [B, A, c S/l, d]."""
-        return x.unflatten(2, (-1, self.stride))[:, :, :, -self.summary_tokens :].flatten(2, 3)
+        return torch.unflatten(x, 2, (-1, self.stride))[:, :, :, -self.summary_tokens :].flatten(
+            2, 3
+        )
 
 
 class HalvesMixer(nn.Module):

@@ -1,5 +1,6 @@
 """Corrected meta kernels return the layouts of the real CPU kernels."""
 
+import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -37,3 +38,10 @@ def test_layer_norm_backward_of_a_transposed_gradient():
     mean = rstd = torch.ones(2, 6, 1)
     args = (gradient, x, [8], mean, rstd, weight, weight, [True, True, True])
     check(aten.native_layer_norm_backward.default, args)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_embedding_bag_sums(dtype):
+    rows, offsets = torch.arange(6), torch.tensor([0, 2, 4])
+    args = (torch.ones(8, 4, dtype=dtype), rows, offsets, False, 0, False, torch.ones(6).to(dtype))
+    check(aten._embedding_bag.default, args)
