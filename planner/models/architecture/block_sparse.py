@@ -18,7 +18,7 @@ class BlockSparseMixer(nn.Module):
     once, by a generator of fixed seed, the same for all heads.
 
     Args:
-        blocks: S / b of the sequences that the table is made for; longer ones are refused.
+        blocks: S / b of the sequences that the table is made for; others do not fit it.
     """
 
     table: Tensor
@@ -49,9 +49,8 @@ class BlockSparseMixer(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, A, S, d] each -> [B, A, S, d]."""
         queries, keys, values = (torch.unflatten(x, 2, (-1, self.block_size)) for x in (q, k, v))
-        count = queries.shape[2]
-        table = self.table[:count]
-        hidden = self._hidden(table, self.absent[:count])
+        table = self.table
+        hidden = self._hidden(table, self.absent)
         mixed = attend(queries, keys[:, :, table].flatten(3, 4), values[:, :, table].flatten(3, 4),
                        hidden).flatten(2, 3)  # fmt: skip
         first = self.global_blocks * self.block_size

@@ -21,10 +21,12 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def build_network(model: ArchitectureModel) -> Network:
-    """The network, with parameters of the default dtype on the default device."""
+def build_network(model: ArchitectureModel, tokens: int) -> Network:
+    """The network for sequences of so many tokens, its parameters of the default dtype on the
+    default device.
+    """
     embedding = _embedding(model)
-    groups = [_group(model, group) for group in model.blocks]
+    groups = [_group(model, group, tokens) for group in model.blocks]
     last = model.blocks[-1]
     ends_normed = last.norm_position == "post" and last.residual == "plain"
     norm = nn.Identity() if ends_normed else _NORMS[last.norm](model.hidden_size)
@@ -78,14 +80,14 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
     return nn.Sequential(nn.Linear(model.hidden_size, width), head)
 
 
-def _group(model: ArchitectureModel, group: described.Blocks) -> nn.Module:
+def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn.Module:
     """The blocks of one entry; shared ones are one module in several places."""
     shared = Shared()
     count = 1 if group.share == "all" else group.repeat
     attentions = _parts(
         count,
         group.share == "attention",
-        lambda i: build_attention(model, group.attention_of(i), i, shared),
+        lambda i: build_attention(model, group.attention_of(i), i, tokens, shared),
     )
     feed_forwards = _parts(
         count,

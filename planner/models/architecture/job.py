@@ -30,7 +30,7 @@ def build_architecture(
     fake = torch._guards.detect_fake_mode() is not None
     initialise = initialization.skipped() if fake else initialization.cheap()
     with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
-        network = build_network(model)
+        network = build_network(model, model.tokens(workload.sequence_length))
     if torch.device(device).type != "cpu":
         move_stragglers(network, torch.device(device))
     training = workload.mode == "train"

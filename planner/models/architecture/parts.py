@@ -43,12 +43,13 @@ class Shared:
 
 
 def build_attention(
-    model: ArchitectureModel, spec: described.Attention, index: int, shared: Shared
+    model: ArchitectureModel, spec: described.Attention, index: int, tokens: int, shared: Shared
 ) -> nn.Module | None:
     """The module [B, S, H] -> [B, S, H]; None where tokens are not mixed.
 
     Args:
         index: the block's number; random patterns differ by it.
+        tokens: S, for patterns that are made for one length.
     """
     if isinstance(spec, described.NoAttention):
         return None
@@ -74,7 +75,7 @@ def build_attention(
         shares_keys = isinstance(spec, described.LSH)
         qkv = LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=shares_keys)
         out_proj = linear(width, model.hidden_size, bias=bias, rank=rank)
-    mixer = _mixer(model, spec, head_dim, index, shared)
+    mixer = _mixer(model, spec, head_dim, index, tokens, shared)
     return MultiHeadAttention(qkv, mixer, out_proj, head_dim, _rotary(model, head_dim))
 
 
@@ -92,7 +93,12 @@ def _rotary(model: ArchitectureModel, head_dim: int) -> Rotary | None:
 
 
 def _mixer(
-    model: ArchitectureModel, spec: described.MultiHead, head_dim: int, index: int, shared: Shared
+    model: ArchitectureModel,
+    spec: described.MultiHead,
+    head_dim: int,
+    index: int,
+    tokens: int,
+    shared: Shared,
 ) -> nn.Module:
     causal = model.is_causal
     match spec:
@@ -108,7 +114,7 @@ def _mixer(
         case described.BlockSparse():
             return BlockSparseMixer(
                 spec.block_size,
-                -(-model.max_tokens // spec.block_size),
+                tokens // spec.block_size,
                 spec.window_blocks,
                 spec.global_blocks,
                 spec.random_blocks,
