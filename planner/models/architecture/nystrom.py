@@ -51,7 +51,7 @@ class NystromMixer(nn.Module):
 def pseudo_inverse(matrix: Tensor, iterations: int) -> Tensor:
     """[.., m, m] -> [.., m, m], by Z <- Z/4 (13 - K Z (15 - K Z (7 - K Z))).
 
-    Z_0 = K^T / (largest column sum of a matrix), rows of K summing to 1.
+    Z_0 = K^T / (largest column sum), of each matrix by itself; rows of K sum to 1.
     """
     identity = torch.eye(matrix.shape[-1], device=matrix.device, dtype=matrix.dtype)
     columns = matrix.sum(-2).amax(-1)[..., None, None]

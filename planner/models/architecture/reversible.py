@@ -62,10 +62,17 @@ class _Streams:
     def __init__(self) -> None:
         self._pair: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Before the first block, and after backward."""
+        return self._pair is None
+
     def put(self, first: Tensor, second: Tensor) -> None:
+        """Hold the streams, without their history."""
         self._pair = first.detach(), second.detach()
 
     def take(self) -> tuple[Tensor, Tensor]:
+        """The streams, held no more."""
         if self._pair is None:
             raise RuntimeError("reversible blocks can go backward only once for each forward")
         pair, self._pair = self._pair, None
@@ -86,7 +93,7 @@ class _Invertible(torch.autograd.Function):
         second: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        ctx.block, ctx.streams, ctx.count = block, streams, len(parameters)
+        ctx.block, ctx.streams, ctx.is_first = block, streams, streams.is_empty
         ctx.attention_state = ForwardState(second)
         with ctx.attention_state.autocast():
             first = first + block.attention(second)
@@ -105,7 +112,8 @@ class _Invertible(torch.autograd.Function):
         second = second - added
         grad_first = grad_first + grad
         added, grad = gradients.of(block.attention, ctx.attention_state, second, grad_first)
-        ctx.streams.put(first - added, second)
+        if not ctx.is_first:
+            ctx.streams.put(first - added, second)
         return None, None, grad_first, grad_second + grad, *gradients.in_order(block)
 
 
