@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.architecture.kinds import kinds
 from planner.models.tasks import TASKS, class_names
 from planner.plans import DEFAULT_ALLOW
 from planner.presets import PRESETS
@@ -19,6 +20,7 @@ def presets() -> list[Entry]:
         {
             "name": name,
             "task": preset.task,
+            "source": preset.description("small").source,
             "model_type": preset.model_type,
             "summary": preset.summary,
             "paper": preset.paper,
@@ -53,6 +55,11 @@ def layer_ops() -> list[Entry]:
     from planner.models.layers.ops import ops
 
     return [op.described() for op in ops().values()]
+
+
+def architecture() -> dict[str, list[Entry]]:
+    """What `source: architecture` is put together of: kinds of attention, feed-forward, ..."""
+    return kinds()
 
 
 def _technique(

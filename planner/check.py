@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from planner.architecture import ArchitectureModel
+from planner.architecture.rules import architecture_problems
 from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
 from planner.models.config import make_config
@@ -39,8 +41,10 @@ def check(request: SimulationRequest) -> SimulationRequest:
     model = request.model
     if isinstance(model, LayersModel):
         problems = _layers_problems(request, model)
+    elif isinstance(model, ArchitectureModel):
+        problems = _architecture_problems(request, model)
     else:
-        assert isinstance(model, TransformersModel), "presets are transformers models"
+        assert isinstance(model, TransformersModel), "presets are resolved"
         problems = _transformers_problems(request, model)
     if problems:
         raise InvalidRequest(problems)
@@ -73,6 +77,26 @@ def _transformers_problems(
     if config is not None:
         problems += _workload_problems(config, model, request.workload)
     return problems
+
+
+def _architecture_problems(
+    request: SimulationRequest, model: ArchitectureModel
+) -> list[FieldProblem]:
+    problems = [
+        *architecture_problems(model, request.workload),
+        *_optimizer_problems(request.workload),
+        *_freeze_problems(model.freeze),
+    ]
+    if request.strategy.attention is None:
+        return [*problems, *_strategy_problems(request)]
+    return [
+        *problems,
+        FieldProblem(
+            "/strategy/attention",
+            "an architecture's blocks say how they attend",
+            "leave it out, and change /model/blocks",
+        ),
+    ]
 
 
 def check_plan(request: PlanRequest) -> PlanRequest:

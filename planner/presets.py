@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any
 
+from planner.architecture.presets import ARCHITECTURE_PRESETS, ArchitecturePreset
 from planner.errors import InvalidRequest
 from planner.request import PresetModel, SimulationRequest, TransformersModel
 
@@ -65,7 +66,7 @@ _SMALL_ENCODER = {
     "vocab_size": 8_192,
 }
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[str, Preset | ArchitecturePreset] = {
     "gpt2": Preset(
         "text-generation",
         "gpt2",
@@ -348,6 +349,7 @@ PRESETS: dict[str, Preset] = {
             "max_source_positions": 300,
         },
     ),
+    **ARCHITECTURE_PRESETS,
 }
 
 

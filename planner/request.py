@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from planner.architecture import ArchitectureModel
 from planner.data import Data
 from planner.models.layers.description import LayersModel
 from planner.strategy import Strategy
@@ -100,7 +101,8 @@ class PresetModel(Data):
 
 
 ModelDescription = Annotated[
-    TransformersModel | LayersModel | PresetModel, Field(discriminator="source")
+    TransformersModel | ArchitectureModel | LayersModel | PresetModel,
+    Field(discriminator="source"),
 ]
 
 

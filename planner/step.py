@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from planner.apply import apply_strategy
+from planner.architecture import ArchitectureModel
 from planner.errors import StepFailed
 from planner.levers import effective
+from planner.models.architecture.job import architecture_inputs, build_architecture
 from planner.models.build import build_model
 from planner.models.config import make_config
 from planner.models.generation import generate
@@ -63,29 +65,35 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     """
     request = effective(request)
     description, workload, strategy = request.model, request.workload, request.strategy
-    model, inputs, strategy = _built(description, workload, strategy, device)
+    model, inputs, strategy, loss = _built(description, workload, strategy, device)
     optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
     if workload.mode == "train" and not strategy.is_plain:
         apply_strategy(model, strategy, optimizer)
-    return Job(workload, model, inputs, optimizer, torch.device(device).type)
+    return Job(workload, model, inputs, optimizer, torch.device(device).type, loss)
 
 
 def _built(
     description: ModelDescription, workload: Workload, strategy: Strategy, device: str
-) -> tuple[nn.Module, dict[str, Any], Strategy]:
-    """Model, inputs, and what of the strategy is still to be applied."""
+) -> tuple[nn.Module, dict[str, Any], Strategy, Callable[[Any], Tensor] | None]:
+    """Model, inputs, what of the strategy is still to be applied, and the loss of the outputs where
+    the model computes none.
+    """
     own = strategy.model_copy(update={"checkpointing": "none"})
     if isinstance(description, LayersModel):
         network = build_network(description, workload, device)
         if strategy.checkpointing == "full":
             own = own.model_copy(update={"units": recomputed_blocks(description)})
-        return network, network_inputs(description, workload, device), own
+        return network, network_inputs(description, workload, device), own, None
+    if isinstance(description, ArchitectureModel):
+        architecture = build_architecture(description, workload, strategy, device)
+        loss = Tensor.mean if description.task == "feature-extraction" else None
+        return architecture, architecture_inputs(description, workload, device), own, loss
     if not isinstance(description, TransformersModel):
         raise TypeError(f"unresolved model source {description.source!r}; run planner.check.check")
     config = make_config(description, workload)
     # The library's own checkpointing is enabled while building, before adapters are added.
     model = build_model(description, workload, config, strategy=strategy, device=device)
-    return model, make_inputs(model, config, description, workload, device), own
+    return model, make_inputs(model, config, description, workload, device), own, None
 
 
 def execute(job: Job, hooks: Hooks, steps: int = STEPS, first_step: int = 0) -> None:

@@ -25,6 +25,9 @@ class ModelCatalogue(BaseModel):
         description="modules and functions of torch that a graph of layers can name: inputs, and "
         "arguments by name"
     )
+    architecture: dict[str, list[dict[str, Any]]] = Field(
+        description="what `source: architecture` is put together of, by field"
+    )
 
 
 class TechniqueList(BaseModel):
@@ -53,4 +56,5 @@ def _models() -> ModelCatalogue:
         tasks=catalogue.tasks(),
         model_types=catalogue.model_types_by_task(),
         layer_ops=catalogue.layer_ops(),
+        architecture=catalogue.architecture(),
     )

@@ -81,11 +81,11 @@ def _instantiate(
     except Exception as error:
         raise ModelBuildFailed(f"{type(error).__name__}: {error}") from error
     if device.type not in ("cpu", "meta"):
-        _move_stragglers(model, device)
+        move_stragglers(model, device)
     return model
 
 
-def _move_stragglers(model: nn.Module, device: torch.device) -> None:
+def move_stragglers(model: nn.Module, device: torch.device) -> None:
     """Move what the device's context did not reach, such as `torch.Tensor(size)`, as `Module.to`.
 
     `Module.to` itself would give every tensor new data.

@@ -144,6 +144,25 @@ def _recurrent_layer_backward(
     return tuple(gradients)
 
 
+@_kernel(aten._embedding_bag.default)
+@_kernel(aten._embedding_bag_forward_only.default)
+def _embedding_bag(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Sums of bf16 rows keep no bag numbers, as those of fp32 and fp16
+    (ATen/native/EmbeddingBag.cpp: `is_fast_path_index_select`).
+    """
+    output, *rest = execution.meta(func, args, kwargs)
+    if args[0].dtype == torch.bfloat16 and args[0].device.type == "cpu":
+        halves = [_half(execution, arg) for arg in args]
+        _, *rest = execution.meta(func, halves, kwargs)
+    return (output, *rest)
+
+
+def _half(execution: FakeExecution, value: Any) -> Any:
+    if not isinstance(value, Tensor) or value.dtype != torch.bfloat16:
+        return value
+    return execution.meta(aten._to_copy.default, (value,), {"dtype": torch.float16})
+
+
 def _contiguous(execution: FakeExecution, tensor: Tensor | None) -> Tensor | None:
     if tensor is None or tensor.is_contiguous():
         return tensor

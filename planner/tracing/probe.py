@@ -78,6 +78,9 @@ _ASKED = frozenset(
             for kind in ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")
             for suffix in ("", "_backward")
         ),
+        # Sorts the indices it is given (ATen/native/EmbeddingBag.cpp: `_embedding_bag_backward`).
+        aten._embedding_bag_backward.default,
+        aten._embedding_bag_per_sample_weights_backward.default,
     }
 )
 # It keeps a workspace for backward, if there may be one (ATen/native/mkldnn/RNN.cpp).

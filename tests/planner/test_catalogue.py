@@ -8,9 +8,8 @@ import torch
 from planner.catalogue import model_types_by_task, presets, tasks, techniques
 from planner.check import check
 from planner.errors import InvalidRequest
-from planner.models.build import build_model
-from planner.models.inputs import make_inputs
 from planner.request import SimulationRequest, TransformersModel
+from planner.step import forward, prepare
 
 NAMES = [entry["name"] for entry in presets()]
 
@@ -19,16 +18,17 @@ NAMES = [entry["name"] for entry in presets()]
 @pytest.mark.parametrize("size", ["small", "paper"])
 def test_every_preset_passes_the_check_in_both_sizes(entry, size):
     checked = check(SimulationRequest.model_validate(entry["examples"][size]))
-    assert isinstance(checked.model, TransformersModel)
-    assert checked.model.config["model_type"] == entry["model_type"]
+    assert checked.model.source == entry["source"]
+    if isinstance(checked.model, TransformersModel):
+        assert checked.model.config["model_type"] == entry["model_type"]
 
 
 @pytest.mark.parametrize("entry", presets(), ids=NAMES)
 def test_every_small_preset_trains_for_real(entry):
     request = check(SimulationRequest.model_validate(entry["examples"]["small"]))
-    model = build_model(request.model, request.workload)
-    assert sum(p.numel() for p in model.parameters()) < 20_000_000
-    loss = model(**make_inputs(model, model.config, request.model, request.workload)).loss
+    job = prepare(request)
+    assert sum(p.numel() for p in job.model.parameters()) < 20_000_000
+    loss = forward(job)
     loss.backward()
     assert torch.isfinite(loss)
 

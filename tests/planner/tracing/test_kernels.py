@@ -123,3 +123,10 @@ def test_composite_functions_are_those_of_aten():
     with Watch():
         execution.decompose(func, (x, None, True, [2.0, 2.0, 2.0]), {})
     assert seen == [aten.upsample_trilinear3d.default]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_embedding_bag_sums(dtype):
+    rows, offsets = torch.arange(6), torch.tensor([0, 2, 4])
+    args = (torch.ones(8, 4, dtype=dtype), rows, offsets, False, 0, False, torch.ones(6).to(dtype))
+    check(aten._embedding_bag.default, args)

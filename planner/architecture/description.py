@@ -1,0 +1,158 @@
+"""`source: architecture`: a network of efficient-transformer blocks, as data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from planner.architecture.attention import Attention, Size
+from planner.architecture.feed_forward import FeedForward
+from planner.data import Data
+
+MAX_BLOCKS = 1_000
+
+ArchitectureTask = Literal[
+    "text-generation",
+    "fill-mask",
+    "text-classification",
+    "token-classification",
+    "image-classification",
+    "feature-extraction",
+]
+
+
+class TokenEmbedding(Data):
+    """A vector for each token of a vocabulary, and one for its position."""
+
+    kind: Literal["tokens"] = "tokens"
+    vocab_size: int = Field(32_000, ge=2, le=2**24)
+    embedding_size: Size | None = Field(
+        None,
+        description="E: vectors of this width, mapped to hidden_size (ALBERT, arXiv 1909.11942);"
+        " default hidden_size, without a map",
+    )
+    positions: Literal["learned", "sinusoidal", "axial", "rotary", "none"] = Field(
+        "learned",
+        description="axial: the position's row and column have a vector each (Reformer); rotary:"
+        " queries and keys are turned (arXiv 2104.09864)",
+    )
+    max_positions: int = Field(2_048, ge=1, le=2**24, description="longest sequence")
+    axial_shape: tuple[Size, Size] | None = Field(
+        None, description="rows and columns; their product is max_positions"
+    )
+    axial_dims: tuple[Size, Size] | None = Field(
+        None, description="widths of the two vectors; their sum is embedding_size"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class PatchEmbedding(Data):
+    """A vector for each square of an image (ViT, arXiv 2010.11929), and a learned one for its
+    position.
+    """
+
+    kind: Literal["patches"]
+    image_size: int = Field(224, ge=1, le=2**14, description="pixels a side")
+    patch_size: int = Field(16, ge=1, le=1_024, description="pixels a side, a divisor")
+    num_channels: int = Field(3, ge=1, le=64)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @property
+    def num_patches(self) -> int:
+        """The sequence's length, without a class token."""
+        return (self.image_size // self.patch_size) ** 2
+
+
+Embedding = Annotated[TokenEmbedding | PatchEmbedding, Field(discriminator="kind")]
+
+
+class Blocks(Data):
+    """Blocks of one make, one after the other."""
+
+    repeat: int = Field(1, ge=1, le=MAX_BLOCKS, description="how many")
+    attention: Attention | Annotated[list[Attention], Field(min_length=1, max_length=MAX_BLOCKS)]
+    feed_forward: (
+        FeedForward | Annotated[list[FeedForward], Field(min_length=1, max_length=MAX_BLOCKS)]
+    )
+    residual: Literal["plain", "reversible"] = Field(
+        "plain",
+        description="reversible: two streams, from whose ends backward computes their beginnings"
+        " again, so that nothing is saved (RevNet, arXiv 1707.04585); their mean goes on",
+    )
+    norm: Literal["layer_norm", "rms_norm", "none"] = "layer_norm"
+    norm_position: Literal["pre", "post"] = Field(
+        "pre", description="pre: x + f(norm(x)); post: norm(x + f(x)), as in the first transformer"
+    )
+    share: Literal["none", "attention", "feed_forward", "all"] = Field(
+        "none", description="parameters that all of these blocks have in common (ALBERT)"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="of what is added to the residual")
+
+    def attention_of(self, index: int) -> Attention:
+        """Of the block of this number; a list is taken in turn."""
+        given = self.attention
+        return given[index % len(given)] if isinstance(given, list) else given
+
+    def feed_forward_of(self, index: int) -> FeedForward:
+        """Of the block of this number; a list is taken in turn."""
+        given = self.feed_forward
+        return given[index % len(given)] if isinstance(given, list) else given
+
+
+class ArchitectureModel(Data):
+    """A network of transformer blocks that no library ships, from its parts.
+
+    Decoders (`text-generation`) are causal, the other tasks' encoders are not. Every position is a
+    token: there is no padding mask.
+    """
+
+    source: Literal["architecture"]
+    task: ArchitectureTask = "text-generation"
+    hidden_size: Size = Field(512, description="width of the residual stream")
+    embedding: Embedding = Field(default_factory=TokenEmbedding)
+    blocks: list[Blocks] = Field(min_length=1, max_length=MAX_BLOCKS)
+    num_labels: int = Field(2, ge=2, le=2**20, description="classes of classifying tasks")
+    pooling: Literal["first", "mean"] = Field(
+        "first",
+        description="what classifies: the first token (for images a class token before the"
+        " patches), or the mean of all",
+    )
+    tie_word_embeddings: bool = Field(
+        True, description="the head that predicts tokens has the embedding's weight"
+    )
+    freeze: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
+        [], max_length=1_000, description="glob patterns of parameter names that get no gradient"
+    )
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        return self.task == "text-generation"
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether a learned token stands before an image's patches."""
+        classifies = self.task == "image-classification" and self.pooling == "first"
+        return self.embedding.kind == "patches" and classifies
+
+    def tokens(self, sequence_length: int) -> int:
+        """S: how many tokens the blocks see; images bring their own."""
+        if isinstance(self.embedding, PatchEmbedding):
+            return self.embedding.num_patches + self.has_class_token
+        return sequence_length
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest sequence that the network is built for."""
+        if isinstance(self.embedding, PatchEmbedding):
+            return self.tokens(0)
+        return self.embedding.max_positions
+
+    @field_validator("blocks")
+    @classmethod
+    def _is_bounded(cls, blocks: list[Blocks]) -> list[Blocks]:
+        count = sum(group.repeat for group in blocks)
+        if count > MAX_BLOCKS:
+            raise ValueError(f"{count} blocks are over the limit of {MAX_BLOCKS}; repeat less")
+        return blocks

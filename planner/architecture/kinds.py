@@ -1,0 +1,38 @@
+"""The kinds of attention, feed-forward and the rest, for those who ask what there is."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from planner.architecture.attention import Attention
+from planner.architecture.description import Blocks, TokenEmbedding
+from planner.architecture.feed_forward import FeedForward
+
+Entry = dict[str, Any]
+
+
+def kinds() -> dict[str, list[Entry]]:
+    """By field of a description: each kind with what it is, its paper and its own fields."""
+    return {
+        "attention": [_kind(spec, {"decoders": spec.causal_too}) for spec in _members(Attention)],
+        "feed_forward": [_kind(spec, {}) for spec in _members(FeedForward)],
+        "residual": _values(Blocks, "residual"),
+        "norm": _values(Blocks, "norm"),
+        "share": _values(Blocks, "share"),
+        "positions": _values(TokenEmbedding, "positions"),
+    }
+
+
+def _members(annotated: Any) -> tuple[Any, ...]:
+    """The classes of an annotated union."""
+    return get_args(get_args(annotated)[0])
+
+
+def _kind(spec: Any, more: Entry) -> Entry:
+    fields = [name for name in spec.model_fields if name != "kind"]
+    (kind,) = get_args(spec.model_fields["kind"].annotation)
+    return {"kind": kind, "summary": spec.summary, "paper": spec.paper, "fields": fields, **more}
+
+
+def _values(spec: Any, field: str) -> list[Entry]:
+    return [{"kind": value} for value in get_args(spec.model_fields[field].annotation)]

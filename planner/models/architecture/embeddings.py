@@ -1,0 +1,71 @@
+"""From token ids or pixels to vectors of hidden_size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class TokenEmbedding(nn.Module):
+    """x = dropout(W[id] + P[position]) M, with W [V, E] and, where E < H, M [E, H].
+
+    V E + E H parameters instead of V H (ALBERT, arXiv 1909.11942, section 3.1).
+
+    Args:
+        positions: makes [S, E] of S; None: added by other means, or not at all.
+    """
+
+    def __init__(
+        self, vocab_size: int, size: int, hidden: int, positions: nn.Module | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(vocab_size, size)
+        nn.init.normal_(self.word_embeddings.weight, std=0.02)
+        self.positions = positions
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(size, hidden) if size != hidden else None
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """[B, S] -> [B, S, H]."""
+        x = self.word_embeddings(input_ids)
+        if self.positions is not None:
+            x = x + self.positions(input_ids.shape[1])
+        x = self.dropout(x)
+        embedded: Tensor = x if self.projection is None else self.projection(x)
+        return embedded
+
+
+class PatchEmbedding(nn.Module):
+    """Squares of P x P pixels, each by one linear map, and learned positions (arXiv 2010.11929).
+
+    Args:
+        class_token: a learned token stands before the patches.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        patch_size: int,
+        num_channels: int,
+        hidden: int,
+        class_token: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(num_channels, hidden, patch_size, stride=patch_size)
+        self.class_token = nn.Parameter(torch.empty(1, 1, hidden)) if class_token else None
+        self.positions = nn.Parameter(
+            torch.empty((image_size // patch_size) ** 2 + class_token, hidden)
+        )
+        for weight in (self.class_token, self.positions):
+            if weight is not None:
+                nn.init.normal_(weight, std=0.02)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """[B, channels, side, side] -> [B, patches (+ 1), H]."""
+        x = self.projection(pixel_values).flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
+        embedded: Tensor = self.dropout(x + self.positions)
+        return embedded

@@ -1,0 +1,76 @@
+"""An architecture's model and inputs for a workload, on fake or real tensors alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from planner.architecture import ArchitectureModel, PatchEmbedding
+from planner.models import initialization
+from planner.models.architecture.build import build_network
+from planner.models.architecture.network import Network
+from planner.models.build import freeze, move_stragglers, parameter_dtype
+from planner.request import Workload
+from planner.strategy import Strategy
+
+_SEED = 0
+
+
+def build_architecture(
+    model: ArchitectureModel, workload: Workload, strategy: Strategy, device: str | torch.device
+) -> Network:
+    """The network, ready for the workload's mode.
+
+    Raises:
+        InvalidRequest: a pattern of `freeze` matches no parameter.
+    """
+    fake = torch._guards.detect_fake_mode() is not None
+    initialise = initialization.skipped() if fake else initialization.cheap()
+    with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
+        network = build_network(model, model.tokens(workload.sequence_length))
+    if torch.device(device).type != "cpu":
+        move_stragglers(network, torch.device(device))
+    training = workload.mode == "train"
+    if training and strategy.checkpointing == "full":
+        network.gradient_checkpointing_enable({"use_reentrant": False})
+    freeze(network, model.freeze)
+    return network.train(training)
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    original = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(original)
+
+
+def architecture_inputs(
+    model: ArchitectureModel, workload: Workload, device: str | torch.device
+) -> dict[str, Tensor]:
+    """Token ids (int64, of the vocabulary) or pixels in the model's dtype; in training, labels."""
+    generator = torch.Generator().manual_seed(_SEED)
+
+    def integers(shape: tuple[int, ...], below: int) -> Tensor:
+        return torch.randint(below, shape, generator=generator).to(device)
+
+    batch, spec = workload.batch_size, model.embedding
+    inputs: dict[str, Tensor] = {}
+    if isinstance(spec, PatchEmbedding):
+        shape = (batch, spec.num_channels, spec.image_size, spec.image_size)
+        dtype = parameter_dtype(workload.precision)
+        inputs["pixel_values"] = torch.randn(shape, dtype=dtype, device=device)
+    else:
+        inputs["input_ids"] = integers((batch, workload.sequence_length), spec.vocab_size)
+    if workload.mode != "train" or model.task == "feature-extraction":
+        return inputs
+    if model.task in ("text-generation", "fill-mask"):
+        return {**inputs, "labels": inputs["input_ids"].clone()}
+    each_token = model.task == "token-classification"
+    tokens = (model.tokens(workload.sequence_length),) if each_token else ()
+    return {**inputs, "labels": integers((batch, *tokens), model.num_labels)}

@@ -1,0 +1,108 @@
+"""Small architectures that several tests build, trace or run."""
+
+from planner.check import check
+from planner.models.architecture.job import architecture_inputs, build_architecture
+from planner.request import SimulationRequest
+from planner.strategy import Strategy
+
+LENGTH = 32
+
+
+def heads(kind, **fields):
+    return {"kind": kind, "num_heads": 4, **fields}
+
+
+def tokens(**fields):
+    return {"kind": "tokens", "vocab_size": 64, "max_positions": LENGTH, **fields}
+
+
+def request(task="text-generation", *, workload=None, strategy=None, model=None, **blocks):
+    """A checked request for two narrow blocks."""
+    group = {"attention": heads("dense"), "feed_forward": {"kind": "dense"}, **blocks}
+    return check(
+        SimulationRequest.model_validate(
+            {
+                "model": {
+                    "source": "architecture",
+                    "task": task,
+                    "hidden_size": 32,
+                    "embedding": tokens(),
+                    "blocks": [{"repeat": 2, **group}],
+                    **(model or {}),
+                },
+                "workload": {"batch_size": 2, "sequence_length": LENGTH, **(workload or {})},
+                "strategy": strategy or {},
+            }
+        )
+    )
+
+
+def build(asked):
+    """The network of a request and its inputs, on real tensors."""
+    network = build_architecture(asked.model, asked.workload, Strategy(), "cpu")
+    return network, architecture_inputs(asked.model, asked.workload, "cpu")
+
+
+MEMORY = {"kind": "memory", "bits": 4}
+DECODERS = {
+    "dense": {"attention": heads("dense")},
+    "eager": {"attention": heads("dense", implementation="eager")},
+    "grouped": {"attention": heads("dense", num_key_value_heads=2)},
+    "window": {"attention": heads("sliding_window", window=8, num_key_value_heads=2)},
+    "strided": {"attention": heads("sparse", stride=8)},
+    "fixed": {"attention": heads("sparse", pattern="fixed", stride=8, summary_tokens=2)},
+    "block-sparse": {
+        "attention": heads("block_sparse", block_size=4, global_blocks=1, random_blocks=1)
+    },
+    "performer": {"attention": heads("performer", chunk_size=8)},
+    "linear": {"attention": heads("linear", chunk_size=8)},
+    "lsh": {"attention": heads("lsh", num_hashes=2, num_buckets=4, chunk_size=8)},
+    "no attention": {"attention": {"kind": "none"}},
+    "gated": {"feed_forward": {"kind": "gated"}},
+    "low-rank": {
+        "attention": heads("dense", projection={"kind": "linear", "rank": 4}),
+        "feed_forward": {"kind": "dense", "rank": 4},
+    },
+    "chunked": {"feed_forward": {"kind": "dense", "chunks": 4}},
+    "memory": {"attention": heads("dense", projection=MEMORY), "feed_forward": MEMORY},
+    "experts": {"feed_forward": {"kind": "experts", "num_experts": 4, "top_k": 2}},
+    "reversible": {"residual": "reversible", "dropout": 0.1},
+    "post-norm": {"norm_position": "post", "norm": "rms_norm"},
+    "shared": {"share": "all", "model": {"embedding": tokens(embedding_size=16)}},
+    "axial": {
+        "model": {"embedding": tokens(positions="axial", axial_shape=[4, 8], axial_dims=[8, 24])}
+    },
+    "rotary": {"model": {"embedding": tokens(positions="rotary")}},
+    "alternating": {
+        "attention": [
+            heads("sparse", stride=8, factors="first"),
+            heads("sparse", stride=8, factors="second"),
+        ]
+    },
+}
+ENCODERS = {
+    "window": {"attention": heads("sliding_window", window=8)},
+    "block-sparse": {
+        "attention": heads("block_sparse", block_size=4, global_blocks=1, random_blocks=1)
+    },
+    "linformer": {"attention": heads("linformer", k=8)},
+    "linformer, one E": {"attention": heads("linformer", k=8, sharing="layerwise")},
+    "performer": {"attention": heads("performer", features="relu")},
+    "linear": {"attention": heads("linear")},
+    "nystrom": {"attention": heads("nystrom", num_landmarks=8, conv_kernel_size=3)},
+    "fourier": {"attention": {"kind": "fourier"}},
+}
+IMAGES = {
+    "task": "image-classification",
+    "model": {
+        "embedding": {"kind": "patches", "image_size": 16, "patch_size": 4},
+        "num_labels": 5,
+    },
+}
+EVERY = {
+    **{f"decoder {name}": case for name, case in DECODERS.items()},
+    **{f"encoder {name}": {"task": "fill-mask", **case} for name, case in ENCODERS.items()},
+    "images": IMAGES,
+    "classes": {"task": "text-classification"},
+    "token classes": {"task": "token-classification"},
+}
