@@ -64,7 +64,7 @@ def test_other_ways_to_train(options):
 
 def test_the_u_net_of_the_examples_in_small():
     body = json.loads((EXAMPLES / "unet-layers.json").read_text())
-    body["model"]["inputs"]["images"]["shape"] = [3, 32, 32]
+    body["model"]["inputs"]["images"]["shape"] = [3, 16, 16]
     for checkpointing in ("none", "full"):
         body["strategy"] = {"checkpointing": checkpointing}
         assert_exact(check(SimulationRequest.model_validate(body)))

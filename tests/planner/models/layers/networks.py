@@ -57,7 +57,7 @@ NETWORKS["mlp3d"] = network(
     loss="mse",
 )
 NETWORKS["audio"] = network(
-    {"x": {"shape": [1, 1000]}},
+    {"x": {"shape": [1, 240]}},
     [
         node("c", "Conv1d", "x", in_channels=1, out_channels=32, kernel_size=10, stride=5),
         node("b", "BatchNorm1d", "c", num_features=32),
