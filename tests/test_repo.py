@@ -59,7 +59,9 @@ class TestExamples:
             request = check_plan(PlanRequest.model_validate(body))
         else:
             request = check(SimulationRequest.model_validate(body))
-        assert request.model.source == ("layers" if "layers" in path.stem else "transformers")
+        kind = path.stem.rpartition("-")[2]
+        source = kind if kind in ("layers", "architecture") else "transformers"
+        assert request.model.source == source
 
     def test_the_list_of_examples_names_each_of_them(self):
         text = (ROOT / "examples" / "README.md").read_text()

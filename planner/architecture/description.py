@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from planner.architecture.attention import Attention, Size
 from planner.architecture.feed_forward import FeedForward
@@ -64,7 +64,15 @@ class PatchEmbedding(Data):
         return (self.image_size // self.patch_size) ** 2
 
 
-Embedding = Annotated[TokenEmbedding | PatchEmbedding, Field(discriminator="kind")]
+def _of_tokens(given: Any) -> Any:
+    """Without a kind it is the embedding of tokens."""
+    return {"kind": "tokens", **given} if isinstance(given, dict) else given
+
+
+Embedding = Annotated[
+    Annotated[TokenEmbedding | PatchEmbedding, Field(discriminator="kind")],
+    BeforeValidator(_of_tokens),
+]
 
 
 class Blocks(Data):
