@@ -13,3 +13,4 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def compiled(function: Function) -> Function:
     """The function as machine code that runs without the interpreter's lock."""
     return cast(Function, numba.njit(cache=True, nogil=True)(function))
+

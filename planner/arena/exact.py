@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.arena.buffers import Buffers, Ints
-from planner.arena.inference import Instance, Partial
-from planner.arena.search import NODE_COLUMNS, STOP, STOPPED, Stacks, search, sort_queue
+from planner.arena.search import (
+    NODE_COLUMNS,
+    STOP,
+    STOPPED,
+    Instance,
+    Partial,
+    Stacks,
+    search,
+    sort_queue,
+)
 from planner.arena.sections import sections
 
 _REMEMBERED = 1 << 18

@@ -6,11 +6,14 @@ canonical order (buffers are placed in order of offset, then of rank), dynamic o
 lowest possible offset, sections with their unplaced totals, the monotonic floor, dominance, and
 decomposition where no unplaced buffer crosses between sections. Different here:
 
-- what was passed over must be replaced by one that overlaps it (`inference.py`);
+- what was passed over must be replaced by one that overlaps it (`_replaced`);
 - inferences keep a witness and look for another only when it is gone, as SAT solvers do;
 - states that failed are remembered, and so are finished parts, which are taken again wherever
   their buffers still fit;
 - of several parts, the one that failed last is searched first.
+
+Passing these tuples costs more than comparing numbers, so helpers of inner loops take numbers. One
+file, because numba keys its cache on the file of a function, not on those of what it calls.
 
 A state is remembered by a 64-bit hash. Two states with one hash would make the search miss layouts,
 and call infeasible what is not; it can never make a wrong layout.
@@ -25,7 +28,6 @@ from numpy.typing import NDArray
 
 from planner.arena.buffers import Ints
 from planner.arena.compiled import compiled
-from planner.arena.inference import Instance, Partial, consistent
 
 FAILED, FOUND, STOPPED = 0, 1, 2
 OPEN, DOWN, FAILED_PART = 3, 4, 5  # a candidate is next, the node below is next; of a part
@@ -34,6 +36,36 @@ OPEN, DOWN, FAILED_PART = 3, 4, 5  # a candidate is next, the node below is next
 QUEUE_END, CANDIDATES_END, TRAIL_END, PARTS_END, NODES_LEFT, STOP, FAILURES = range(7)
 
 Part = tuple[int, int, int, int]  # queue's begin and end, first section, end of sections
+
+
+class Instance(NamedTuple):
+    """What the search never changes. Overlaps and members are rows `at[i]` to `at[i + 1]`."""
+
+    capacity: int
+    size: Ints
+    first: Ints  # section in which each buffer is born
+    end: Ints  # section in which it is dead
+    overlaps_at: Ints
+    overlaps: Ints  # buffers alive together with each
+    members_at: Ints
+    members: Ints  # buffers alive in each section
+    rank: Ints  # which of two buffers is to be tried first
+    by_total: bool  # whether the fullest section of a buffer comes before its rank
+
+
+class Partial(NamedTuple):
+    """A partial layout, and what is kept about it."""
+
+    queue: Ints  # buffers of the part under search in order of rank, nested parts behind
+    place_in_queue: Ints
+    offset: Ints  # of placed buffers; -1 where not placed
+    floor: Ints  # of buffers not placed: above everything placed that they overlap
+    total: Ints  # bytes not yet placed, by section
+    cuts: Ints  # buffers not placed that live on both sides of each section's end
+    section_witness: Ints  # of each section: a buffer that can lie low enough
+    buffer_witness: Ints  # of each buffer that was passed over: one that can fill its place
+    failed: NDArray[np.uint64]  # hashes of states from which nothing was found
+    solution: Ints  # the last offset of each buffer in a finished part
 
 
 class Stacks(NamedTuple):
@@ -137,7 +169,7 @@ def _try_next(instance: Instance, partial: Partial, stacks: Stacks, depth: int) 
         result = FAILED
         apart = _place(instance, partial, stacks, number)
         offset = partial.offset[partial.queue[number]]
-        if consistent(instance, partial, part, offset, number):
+        if _consistent(instance, partial, part, offset, number):
             if not apart:
                 return DOWN
             result = _split(instance, partial, stacks, node)
@@ -279,6 +311,92 @@ def _raise_floors(
             partial.floor[other] = height
             top += 1
     stacks.counters[TRAIL_END] = top
+
+
+@compiled
+def _consistent(
+    instance: Instance, partial: Partial, part: Part, offset: int, number: int
+) -> bool:
+    """False if no solution continues from a buffer placed at (offset, number).
+
+    All that follow lie at or above it, in the order of offset and rank; what could have been placed
+    before it was passed over. About O(buffers + sections), since witnesses seldom change.
+    """
+    begin, end, first, last = part
+    offsets, floors, places = partial.offset, partial.floor, partial.place_in_queue
+    for index in range(begin, end):
+        buffer = partial.queue[index]
+        floor = floors[buffer]
+        if offsets[buffer] >= 0 or _later(floor, index, offset, number):
+            continue
+        top, limit = floor + instance.size[buffer], instance.capacity - instance.size[buffer]
+        witness = partial.buffer_witness[buffer]
+        if witness >= 0 and offsets[witness] < 0:
+            lowest = max(floors[witness], offset)
+            if lowest < top and lowest + instance.size[witness] <= limit:
+                continue
+        if not _replaced(instance, partial, buffer, offset, limit):
+            return False
+    for section in range(first, last):
+        if partial.total[section] == 0:
+            continue
+        limit = instance.capacity - partial.total[section]
+        witness = partial.section_witness[section]
+        if witness >= 0 and offsets[witness] < 0 and floors[witness] <= limit:
+            if _later(floors[witness], places[witness], offset, number):
+                continue
+        if not _section_fits(instance, partial, section, offset, number):
+            return False
+    return True
+
+
+@compiled
+def _later(floor: int, place: int, offset: int, number: int) -> bool:
+    """Whether a buffer at its floor comes after (offset, number)."""
+    return floor > offset or (floor == offset and place > number)
+
+
+@compiled
+def _replaced(
+    instance: Instance, partial: Partial, buffer: int, offset: int, limit: int
+) -> bool:
+    """Whether another can still come to lie where the buffer was passed over, below the limit.
+
+    If none can, the buffer could be moved down into that place: the layout, if there is one, is
+    found elsewhere. And what does must leave room above itself.
+    """
+    top = partial.floor[buffer] + instance.size[buffer]
+    for index in range(instance.overlaps_at[buffer], instance.overlaps_at[buffer + 1]):
+        other = instance.overlaps[index]
+        if partial.offset[other] < 0:
+            lowest = max(partial.floor[other], offset)
+            if lowest < top and lowest + instance.size[other] <= limit:
+                partial.buffer_witness[buffer] = other
+                return True
+    return False
+
+
+@compiled
+def _section_fits(
+    instance: Instance, partial: Partial, section: int, offset: int, number: int
+) -> bool:
+    """Whether some buffer of the section can lie low enough for all its bytes to fit above."""
+    limit = instance.capacity - partial.total[section]
+    begin, end = instance.members_at[section], instance.members_at[section + 1]
+    offsets, floors, places = partial.offset, partial.floor, partial.place_in_queue
+    for index in range(begin, end):
+        buffer = instance.members[index]
+        if offsets[buffer] < 0 and floors[buffer] <= limit:
+            if _later(floors[buffer], places[buffer], offset, number):
+                partial.section_witness[section] = buffer
+                return True
+    # One that was passed over lies above whatever takes its place.
+    for index in range(begin, end):
+        buffer = instance.members[index]
+        if offsets[buffer] < 0 and not _later(floors[buffer], places[buffer], offset, number):
+            if _replaced(instance, partial, buffer, offset, limit):
+                return True
+    return False
 
 
 @compiled
