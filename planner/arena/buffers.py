@@ -82,10 +82,10 @@ class Layout:
     @property
     def proof(self) -> Proof:
         """What `lower_bound_bytes` proves."""
-        if self.height_bytes == self.lower_bound_bytes:
-            return Proof.OPTIMAL
         if self.capacity_bytes is not None and self.lower_bound_bytes > self.capacity_bytes:
             return Proof.INFEASIBLE
+        if self.height_bytes == self.lower_bound_bytes:
+            return Proof.OPTIMAL
         return Proof.NONE
 
 

@@ -12,5 +12,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def compiled(function: Function) -> Function:
     """The function as machine code that runs without the interpreter's lock."""
-    return cast(Function, numba.njit(cache=True, nogil=True)(function))
-
+    try:
+        dispatcher = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither this folder nor the user's cache folder can be written to
+        dispatcher = numba.njit(nogil=True)(function)
+    return cast(Function, dispatcher)

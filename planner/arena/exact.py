@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import cycle
 
 import numpy as np
@@ -28,6 +29,7 @@ from planner.arena.sections import sections
 _REMEMBERED = 1 << 18
 """States that failed and are remembered; a power of two. 8 bytes each."""
 
+
 class Search:
     """The search for layouts of buffers whose lifetimes are connected."""
 
@@ -45,7 +47,7 @@ class Search:
         section then largest area first, fullest section then widest life first.
         """
         instance = self._instance(capacity_bytes // self.unit)
-        stacks = _stacks(instance, self.sections.count)
+        stacks = _stacks(instance, self.sections.number)
         counters, count = stacks.counters, len(self.size)
         failed = np.zeros(_REMEMBERED, dtype=np.uint64)
         solution = np.full(count, -1, dtype=np.int64)
@@ -53,7 +55,7 @@ class Search:
         area = width * self.size
         by_width, by_area = _rank(width, area), _rank(area, width)
         orders = cycle(((by_width, False), (by_area, True), (by_width, True)))
-        part = (0, count, 0, self.sections.count)
+        part = (0, count, 0, self.sections.number)
         result, attempt = STOPPED, 0
         with _stopped_at(deadline, counters):
             while result == STOPPED and not counters[STOP]:
@@ -70,7 +72,7 @@ class Search:
         first, end = self.sections.first, self.sections.end
         meet = (first[:, None] < end) & (first < end[:, None])
         np.fill_diagonal(meet, False)
-        at = np.arange(self.sections.count)[:, None]
+        at = np.arange(self.sections.number)[:, None]
         overlaps_at, overlaps = _rows(meet)
         members_at, members = _rows((first <= at) & (at < end))
         rank = np.arange(len(first))
@@ -80,10 +82,10 @@ class Search:
 
     def _partial(self, failed: NDArray[np.uint64], solution: Ints) -> Partial:
         count, spans = len(self.size), self.sections
-        change = np.zeros(spans.count + 1, dtype=np.int64)
+        change = np.zeros(spans.number + 1, dtype=np.int64)
         np.add.at(change, spans.first, self.size)
         np.add.at(change, spans.end, -self.size)
-        crossing = np.zeros(spans.count + 1, dtype=np.int64)
+        crossing = np.zeros(spans.number + 1, dtype=np.int64)
         np.add.at(crossing, spans.first, 1)
         np.add.at(crossing, spans.end - 1, -1)
         queue = np.empty(_depth_sum(count), dtype=np.int64)
@@ -95,7 +97,7 @@ class Search:
             floor=np.zeros(count, dtype=np.int64),
             total=np.cumsum(change)[:-1],
             cuts=np.cumsum(crossing)[:-1],
-            section_witness=np.full(spans.count, -1, dtype=np.int64),
+            section_witness=np.full(spans.number, -1, dtype=np.int64),
             buffer_witness=np.full(count, -1, dtype=np.int64),
             failed=failed,
             solution=solution,
@@ -151,3 +153,10 @@ def _stopped_at(deadline: float, counters: Ints) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@cache
+def load() -> None:
+    """Have the search compiled, or its code read from disk, by searching once."""
+    ones = np.ones(2, dtype=np.int64)
+    Search(Buffers(("a", "b"), 0 * ones, ones, ones)).fit(2, time.perf_counter() + 1)

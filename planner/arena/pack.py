@@ -28,7 +28,9 @@ def pack(
 ) -> Layout:
     """A layout within the capacity; without one, the lowest found in the time.
 
-    Never higher than the greedy passes' layouts. A layout that does not fit the capacity has
+    The first search of an installation compiles it, for some ten seconds besides the limit; the
+    code is cached on disk. With no seconds nothing is searched. Never higher than the greedy
+    passes' layouts. A layout that does not fit the capacity has
     `fits` False, with `proof` infeasible where none does.
     """
     started = time.perf_counter()
@@ -38,9 +40,9 @@ def pack(
         key=lambda layout: layout.height_bytes,
     )
     goal = found.lower_bound_bytes if capacity_bytes is None else capacity_bytes
-    if found.lower_bound_bytes <= goal < found.height_bytes:
+    if found.lower_bound_bytes <= goal < found.height_bytes and seconds_limit > 0:
         search = _Descent(buffers, found)
-        deadline = started + seconds_limit
+        deadline = time.perf_counter() + seconds_limit
         if capacity_bytes is None:
             search.minimise(deadline)
         else:
@@ -64,8 +66,9 @@ class _Descent:
 
     def __init__(self, buffers: Buffers, found: Layout) -> None:
         # numba takes half a second to import: only where there is something to search.
-        from planner.arena.exact import Search
+        from planner.arena.exact import Search, load
 
+        load()
         self.buffers = buffers
         self.offsets = found.offsets.copy()
         self.height = found.height_bytes
@@ -113,4 +116,3 @@ class _Descent:
             lower_bound_bytes=self.proven,
             solver=SEARCH if self.searched else found.solver,
         )
-

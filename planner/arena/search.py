@@ -82,7 +82,7 @@ class Stacks(NamedTuple):
 
 
 # Columns of `nodes` behind the node's part: the range of its candidates, the next of them, the one
-# being tried, where trail and queue ended before it, and the parts that it made (none: still whole).
+# being tried, where trail and queue ended before it, and the parts it made (none: still whole).
 FIRST_CANDIDATE, LAST_CANDIDATE, NEXT, TRYING = 4, 5, 6, 7
 TRAIL, QUEUE, FIRST_PART, THIS_PART, LAST_PART = 8, 9, 10, 11, 12
 NODE_COLUMNS = 13
@@ -186,9 +186,7 @@ def _try_next(instance: Instance, partial: Partial, stacks: Stacks, depth: int) 
 
 
 @compiled
-def _resume(
-    instance: Instance, partial: Partial, stacks: Stacks, depth: int, result: int
-) -> int:
+def _resume(instance: Instance, partial: Partial, stacks: Stacks, depth: int, result: int) -> int:
     """Go on at a node with what came of the node below it."""
     node = stacks.nodes[depth]
     if result == FOUND:
@@ -314,9 +312,7 @@ def _raise_floors(
 
 
 @compiled
-def _consistent(
-    instance: Instance, partial: Partial, part: Part, offset: int, number: int
-) -> bool:
+def _consistent(instance: Instance, partial: Partial, part: Part, offset: int, number: int) -> bool:
     """False if no solution continues from a buffer placed at (offset, number).
 
     All that follow lie at or above it, in the order of offset and rank; what could have been placed
@@ -342,9 +338,13 @@ def _consistent(
             continue
         limit = instance.capacity - partial.total[section]
         witness = partial.section_witness[section]
-        if witness >= 0 and offsets[witness] < 0 and floors[witness] <= limit:
-            if _later(floors[witness], places[witness], offset, number):
-                continue
+        if (
+            witness >= 0
+            and offsets[witness] < 0
+            and floors[witness] <= limit
+            and _later(floors[witness], places[witness], offset, number)
+        ):
+            continue
         if not _section_fits(instance, partial, section, offset, number):
             return False
     return True
@@ -357,9 +357,7 @@ def _later(floor: int, place: int, offset: int, number: int) -> bool:
 
 
 @compiled
-def _replaced(
-    instance: Instance, partial: Partial, buffer: int, offset: int, limit: int
-) -> bool:
+def _replaced(instance: Instance, partial: Partial, buffer: int, offset: int, limit: int) -> bool:
     """Whether another can still come to lie where the buffer was passed over, below the limit.
 
     If none can, the buffer could be moved down into that place: the layout, if there is one, is
@@ -386,16 +384,18 @@ def _section_fits(
     offsets, floors, places = partial.offset, partial.floor, partial.place_in_queue
     for index in range(begin, end):
         buffer = instance.members[index]
-        if offsets[buffer] < 0 and floors[buffer] <= limit:
-            if _later(floors[buffer], places[buffer], offset, number):
-                partial.section_witness[section] = buffer
-                return True
+        if offsets[buffer] >= 0 or floors[buffer] > limit:
+            continue
+        if _later(floors[buffer], places[buffer], offset, number):
+            partial.section_witness[section] = buffer
+            return True
     # One that was passed over lies above whatever takes its place.
     for index in range(begin, end):
         buffer = instance.members[index]
-        if offsets[buffer] < 0 and not _later(floors[buffer], places[buffer], offset, number):
-            if _replaced(instance, partial, buffer, offset, limit):
-                return True
+        if offsets[buffer] >= 0 or _later(floors[buffer], places[buffer], offset, number):
+            continue
+        if _replaced(instance, partial, buffer, offset, limit):
+            return True
     return False
 
 

@@ -14,11 +14,11 @@ from planner.arena.buffers import Buffers, Ints
 
 
 class Sections(NamedTuple):
-    """Buffer b is alive in sections `first[b]` until before `end[b]` of `count`."""
+    """Buffer b is alive in sections `first[b]` until before `end[b]` of `number`."""
 
     first: Ints
     end: Ints
-    count: int
+    number: int
 
 
 def sections(buffers: Buffers) -> Sections:
