@@ -7,7 +7,7 @@ import sys
 import typer
 
 from app.cli import render
-from app.cli.commands import database, demo, listing, plan, service, simulate
+from app.cli.commands import arena, database, demo, listing, plan, service, simulate
 from app.cli.console import err
 from app.cli.errors import CliError
 from planner.errors import HeadroomError, InvalidRequest
@@ -30,6 +30,7 @@ application.command(rich_help_panel=_ASK)(simulate.simulate)
 application.command(rich_help_panel=_ASK)(plan.plan)
 application.command(rich_help_panel=_ASK)(simulate.run)
 application.command(rich_help_panel=_ASK)(demo.demo)
+application.command(rich_help_panel=_ASK)(arena.arena)
 application.command(rich_help_panel=_LOOK)(listing.simulations)
 application.command(rich_help_panel=_LOOK)(listing.plans)
 application.command(rich_help_panel=_LOOK)(listing.runs)

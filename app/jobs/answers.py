@@ -88,6 +88,6 @@ GRAPH_RESPONSES: dict[int | str, dict[str, Any]] = {
     **problems(404, 409),
 }
 EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {}, "application/graphml+xml": {}}},
+    200: {"content": {"application/json": {}, "application/graphml+xml": {}, "text/csv": {}}},
     **problems(404, 409),
 }

@@ -1,4 +1,4 @@
-"""What is computed from the tape of a simulation or a plan: timeline and graph."""
+"""What is computed from the tape of a simulation or a plan: timeline, graph and arena."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ MaxPoints = Annotated[int, Query(ge=10, le=20_000, description="most points of a
 
 
 class ExportFormat(StrEnum):
-    """Files that the graph can be had as."""
+    """Files for other tools: the graph, or the buffers of a static memory plan."""
 
     GRAPHML = "graphml"
     NODE_LINK = "node-link"
+    ARENA = "arena"
 
 
 _MEDIA = {
     ExportFormat.GRAPHML: ("application/graphml+xml", "graphml"),
     ExportFormat.NODE_LINK: ("application/json", "json"),
+    ExportFormat.ARENA: ("text/csv", "csv"),
 }
 
 
@@ -53,7 +55,7 @@ async def predicted_timeline(context: Context, job: Job, max_points: int) -> dic
     return await compute(context, job, artifacts.TAPE, work)
 
 
-async def export_graph(
+async def export_tape(
     context: Context,
     job: Job,
     format: ExportFormat,
@@ -61,7 +63,7 @@ async def export_graph(
     *,
     as_file: bool = False,
 ) -> Response:
-    """The computation graph, collapsed to `depth`, as a response.
+    """The computation graph, collapsed to `depth`, or the arena, as a response.
 
     Raises:
         Conflict: the job has not succeeded.
@@ -70,7 +72,10 @@ async def export_graph(
     def work(data: bytes) -> bytes:
         from planner.graph import build_graph, collapse, graphml, node_link
 
-        graph = build_graph(Tape.load(data))
+        tape = Tape.load(data)
+        if format is ExportFormat.ARENA:
+            return _arena(tape)
+        graph = build_graph(tape)
         if depth is not None:
             graph = collapse(graph, depth)
         if format is ExportFormat.GRAPHML:
@@ -83,3 +88,11 @@ async def export_graph(
         {"Content-Disposition": f'attachment; filename="{job.id}.{suffix}"'} if as_file else None
     )
     return Response(content, media_type=media_type, headers=headers)
+
+
+def _arena(tape: Tape) -> bytes:
+    from planner.arena import arena_of, pack, write_csv
+
+    buffers = arena_of(tape).buffers
+    # Without a search: `headroom arena` does that, in a process of its own.
+    return write_csv(buffers, pack(buffers, seconds_limit=0).offsets).encode()

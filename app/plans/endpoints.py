@@ -11,7 +11,7 @@ from app.jobs import service as jobs
 from app.jobs.answers import EXPORT_RESPONSES, GRAPH_RESPONSES, READ_RESPONSES, Answers
 from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
 from app.jobs.schemas import problems
-from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph, predicted_timeline
+from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape, predicted_timeline
 from app.kit.json_body import StrictJsonRoute
 from app.models import Plan
 from app.plans import service
@@ -97,7 +97,7 @@ async def timeline(
 async def graph(plan_id: str, context: ContextDep, depth: Depth = None) -> Response:
     """The planned step's computation graph, as `networkx.node_link_graph` reads it."""
     plan = await jobs.read(context, Plan, plan_id)
-    return await export_graph(context, plan, ExportFormat.NODE_LINK, depth)
+    return await export_tape(context, plan, ExportFormat.NODE_LINK, depth)
 
 
 @router.get("/{plan_id}/export", operation_id="exportPlan", responses=EXPORT_RESPONSES)
@@ -106,4 +106,4 @@ async def export(
 ) -> Response:
     """The planned step's computation graph as a file for other tools."""
     plan = await jobs.read(context, Plan, plan_id)
-    return await export_graph(context, plan, format, depth, as_file=True)
+    return await export_tape(context, plan, format, depth, as_file=True)

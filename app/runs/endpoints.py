@@ -11,7 +11,7 @@ from app.jobs import service as jobs
 from app.jobs.answers import EXPORT_RESPONSES, GRAPH_RESPONSES, READ_RESPONSES, Answers
 from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
 from app.jobs.schemas import problems
-from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph
+from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape
 from app.kit.json_body import StrictJsonRoute
 from app.models import Run
 from app.runs import service
@@ -95,7 +95,7 @@ async def graph(run_id: str, context: ContextDep, depth: Depth = None) -> Respon
     """The computation graph of what was run, as node-link JSON."""
     run = await jobs.read(context, Run, run_id)
     predicted = await service.predicted_by(context, run)
-    return await export_graph(context, predicted, ExportFormat.NODE_LINK, depth)
+    return await export_tape(context, predicted, ExportFormat.NODE_LINK, depth)
 
 
 @router.get("/{run_id}/export", operation_id="exportRun", responses=EXPORT_RESPONSES)
@@ -105,4 +105,4 @@ async def export(
     """The computation graph of what was run, as a file for other tools."""
     run = await jobs.read(context, Run, run_id)
     predicted = await service.predicted_by(context, run)
-    return await export_graph(context, predicted, format, depth, as_file=True)
+    return await export_tape(context, predicted, format, depth, as_file=True)

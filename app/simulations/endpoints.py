@@ -11,7 +11,7 @@ from app.jobs import service as jobs
 from app.jobs.answers import EXPORT_RESPONSES, GRAPH_RESPONSES, READ_RESPONSES, Answers
 from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
 from app.jobs.schemas import problems
-from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_graph, predicted_timeline
+from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape, predicted_timeline
 from app.kit.json_body import StrictJsonRoute
 from app.models import Simulation
 from app.simulations import service
@@ -96,13 +96,15 @@ async def timeline(
 async def graph(simulation_id: str, context: ContextDep, depth: Depth = None) -> Response:
     """The computation graph as node-link JSON, as `networkx.node_link_graph` reads it."""
     simulation = await jobs.read(context, Simulation, simulation_id)
-    return await export_graph(context, simulation, ExportFormat.NODE_LINK, depth)
+    return await export_tape(context, simulation, ExportFormat.NODE_LINK, depth)
 
 
 @router.get("/{simulation_id}/export", operation_id="exportSimulation", responses=EXPORT_RESPONSES)
 async def export(
     simulation_id: str, format: ExportFormat, context: ContextDep, depth: Depth = None
 ) -> Response:
-    """The computation graph as a file for other tools."""
+    """A file for other tools: the computation graph, or with `arena` the buffers of the step with
+    their lifetimes in ops and an offset for each in one arena.
+    """
     simulation = await jobs.read(context, Simulation, simulation_id)
-    return await export_graph(context, simulation, format, depth, as_file=True)
+    return await export_tape(context, simulation, format, depth, as_file=True)
