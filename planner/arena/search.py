@@ -216,18 +216,18 @@ def _useful_below(instance: Instance, partial: Partial, part: Part) -> int:
     Above the least height of an unplaced buffer, that buffer would fit below (dominance). And as
     all that follow lie above, the fullest section must still fit there (monotonic floor).
     """
-    below = np.int64(-1)
+    below = -1
     for index in range(part[0], part[1]):
         buffer = partial.queue[index]
         if partial.offset[buffer] < 0:
-            height = partial.floor[buffer] + instance.size[buffer]
+            height = int(partial.floor[buffer] + instance.size[buffer])
             below = height if below < 0 else min(below, height)
-    if below >= 0:
-        fullest = np.int64(0)
-        for section in range(part[2], part[3]):
-            fullest = max(fullest, partial.total[section])
-        below = max(min(below, instance.capacity - fullest + 1), 0)
-    return below
+    if below < 0:
+        return -1
+    fullest = 0
+    for section in range(part[2], part[3]):
+        fullest = max(fullest, int(partial.total[section]))
+    return max(min(below, instance.capacity - fullest + 1), 0)
 
 
 @compiled
@@ -235,7 +235,7 @@ def _list_candidates(
     partial: Partial, stacks: Stacks, part: Part, offset: int, number: int, below: int
 ) -> int:
     """Push the numbers of buffers that may be placed next, lowest first; the stack's new end."""
-    bottom = top = stacks.counters[CANDIDATES_END]
+    bottom = top = int(stacks.counters[CANDIDATES_END])
     for index in range(part[0], part[1]):
         buffer = partial.queue[index]
         floor = partial.floor[buffer]

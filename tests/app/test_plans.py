@@ -259,6 +259,9 @@ async def test_its_files_are_those_of_the_planned_step_and_of_its_runs(client, d
         assert len(client.get(f"{location}/graph").json()["nodes"]) == 2
         exported = client.get(f"{location}/export?format=graphml")
         assert exported.headers["content-disposition"].endswith(f'"{plan_id}.graphml"')
+        arena = client.get(f"{location}/export?format=arena")
+        assert arena.headers["content-type"].startswith("text/csv")
+        assert arena.text.splitlines()[0] == "id,lower,upper,size,offset"
 
 
 class TestDelete:
