@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from planner.architecture.attention import Attention, Size
 from planner.architecture.feed_forward import FeedForward
 from planner.data import Data
 
 MAX_BLOCKS = 1_000
+
+_Kind = TypeVar("_Kind")
 
 ArchitectureTask = Literal[
     "text-generation",
@@ -75,14 +77,26 @@ Embedding = Annotated[
 ]
 
 
+def _form(given: object) -> str:
+    """Says which form is meant, so that errors are about that form only."""
+    return "list" if isinstance(given, list) else "one"
+
+
+_PerBlock = Annotated[list[_Kind], Field(min_length=1, max_length=MAX_BLOCKS)]
+
+
 class Blocks(Data):
     """Blocks of one make, one after the other."""
 
     repeat: int = Field(1, ge=1, le=MAX_BLOCKS, description="how many")
-    attention: Attention | Annotated[list[Attention], Field(min_length=1, max_length=MAX_BLOCKS)]
-    feed_forward: (
-        FeedForward | Annotated[list[FeedForward], Field(min_length=1, max_length=MAX_BLOCKS)]
-    )
+    attention: Annotated[
+        Annotated[Attention, Tag("one")] | Annotated[_PerBlock[Attention], Tag("list")],
+        Discriminator(_form),
+    ]
+    feed_forward: Annotated[
+        Annotated[FeedForward, Tag("one")] | Annotated[_PerBlock[FeedForward], Tag("list")],
+        Discriminator(_form),
+    ]
     residual: Literal["plain", "reversible"] = Field(
         "plain",
         description="reversible: two streams, from whose ends backward computes their beginnings"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -37,6 +38,9 @@ def solve(
     Units one by one by the named solver; where that finds nothing or where segments may be
     cheaper, segments too.
     """
+    if not problem.units:  # a network that saves nothing, such as a reversible one
+        only = least_peak(problem)
+        return only if only.peak_bytes <= budget_bytes else None
     single = SOLVERS[solver](problem, budget_bytes)
     if not segments or not _segments_may_win(problem, budget_bytes, single):
         return single
@@ -72,6 +76,8 @@ def lower_bound(problem: Problem, budget_bytes: int, segments: bool = True) -> f
     A unit inside a segment costs at least one forward, whatever is saved there, and its backward
     at least the working set of some option; as an option of a chain that bounds every segment.
     """
+    if not problem.units:
+        return 0.0 if least_peak(problem).peak_bytes <= budget_bytes else math.inf
     if not segments or not any(problem.segmentable):
         return chain_bound(problem, budget_bytes)
     units = tuple(

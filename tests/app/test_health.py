@@ -48,4 +48,5 @@ def test_the_catalogue_lists_what_can_be_asked(client):
     models = client.get("/v1/models").json()
     assert "gpt2" in models["model_types"]["text-generation"]
     assert "text-generation" in [task["name"] for task in models["tasks"]]
+    assert "linformer" in [kind["kind"] for kind in models["architecture"]["attention"]]
     assert client.get("/v1/techniques").status_code == 200

@@ -95,6 +95,12 @@ def test_unknown_and_unbounded_fields_are_refused(blocks):
         request(**blocks)
 
 
+def test_errors_are_about_the_form_that_was_meant():
+    with pytest.raises(ValidationError) as caught:
+        request(attention=heads("lnformer"), feed_forward=[{"kind": "dense", "rnk": 3}])
+    assert len(caught.value.errors()) == 2
+
+
 def test_every_kind_says_what_it_is():
     listed = kinds()
     assert {"dense", "linformer", "lsh"} <= {entry["kind"] for entry in listed["attention"]}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.solve import SOLVERS, smallest_peak, solve
+from planner.solve import SOLVERS, lower_bound, smallest_peak, solve
 from planner.solve.chain import chain_bound, least_peak
 from planner.solve.problem import Chosen, Gap, Option, Problem, Unit, peak_bytes, seconds
 from tests.planner.solve.instances import exhaustive, least_seconds, problems
@@ -111,3 +111,12 @@ def test_levels_off_the_line_are_within_the_budget_and_proven():
     assert found.peak_bytes <= budget
     assert found.gap is not None
     assert found.gap <= EXACT
+
+
+def test_a_step_without_units_has_one_solution():
+    problem = Problem(units=(), gaps=(Gap("optimizer step", after=0, level_bytes=10),))
+    assert smallest_peak(problem).peak_bytes == 10
+    assert solve(problem, 9) is None
+    assert solve(problem, 10).peak_bytes == 10
+    assert lower_bound(problem, 9) == float("inf")
+    assert lower_bound(problem, 10) == 0.0
