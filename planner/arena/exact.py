@@ -14,17 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.arena.buffers import Buffers, Ints
-from planner.arena.search import (
-    NODE_COLUMNS,
-    STOP,
-    STOPPED,
-    Instance,
-    Partial,
-    Stacks,
-    search,
-    sort_queue,
-)
+from planner.arena.order import sort_queue
+from planner.arena.search import search
 from planner.arena.sections import sections
+from planner.arena.state import NODE_COLUMNS, STOP, STOPPED, Instance, Partial, Stacks
 
 _REMEMBERED = 1 << 18
 """States that failed and are remembered; a power of two. 8 bytes each."""

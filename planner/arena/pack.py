@@ -80,7 +80,7 @@ class _Descent:
 
     def reach(self, capacity_bytes: int, deadline: float) -> bool:
         """Search for a layout within the capacity; True if it was found."""
-        from planner.arena.search import FAILED, FOUND
+        from planner.arena.state import FAILED, FOUND
 
         for rows, search in zip(self.rows, self.searches, strict=True):
             if height_bytes(search.buffers, self.offsets[rows]) <= capacity_bytes:

@@ -12,8 +12,9 @@ decomposition where no unplaced buffer crosses between sections. Different here:
   their buffers still fit;
 - of several parts, the one that failed last is searched first.
 
-Passing these tuples costs more than comparing numbers, so helpers of inner loops take numbers. One
-file, because numba keys its cache on the file of a function, not on those of what it calls.
+Passing these tuples costs more than comparing numbers, so helpers of inner loops take numbers. The
+compiled search is cached, and numba keys that on this file alone: after a change of `state.py` or
+`order.py` remove `__pycache__`.
 
 A state is remembered by a 64-bit hash. Two states with one hash would make the search miss layouts,
 and call infeasible what is not; it can never make a wrong layout.
@@ -21,71 +22,39 @@ and call infeasible what is not; it can never make a wrong layout.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.arena.buffers import Ints
 from planner.arena.compiled import compiled
-
-FAILED, FOUND, STOPPED = 0, 1, 2
-OPEN, DOWN, FAILED_PART = 3, 4, 5  # a candidate is next, the node below is next; of a part
-
-# Places in `counters`.
-QUEUE_END, CANDIDATES_END, TRAIL_END, PARTS_END, NODES_LEFT, STOP, FAILURES = range(7)
-
-Part = tuple[int, int, int, int]  # queue's begin and end, first section, end of sections
-
-
-class Instance(NamedTuple):
-    """What the search never changes. Overlaps and members are rows `at[i]` to `at[i + 1]`."""
-
-    capacity: int
-    size: Ints
-    first: Ints  # section in which each buffer is born
-    end: Ints  # section in which it is dead
-    overlaps_at: Ints
-    overlaps: Ints  # buffers alive together with each
-    members_at: Ints
-    members: Ints  # buffers alive in each section
-    rank: Ints  # which of two buffers is to be tried first
-    by_total: bool  # whether the fullest section of a buffer comes before its rank
-
-
-class Partial(NamedTuple):
-    """A partial layout, and what is kept about it."""
-
-    queue: Ints  # buffers of the part under search in order of rank, nested parts behind
-    place_in_queue: Ints
-    offset: Ints  # of placed buffers; -1 where not placed
-    floor: Ints  # of buffers not placed: above everything placed that they overlap
-    total: Ints  # bytes not yet placed, by section
-    cuts: Ints  # buffers not placed that live on both sides of each section's end
-    section_witness: Ints  # of each section: a buffer that can lie low enough
-    buffer_witness: Ints  # of each buffer that was passed over: one that can fill its place
-    failed: NDArray[np.uint64]  # hashes of states from which nothing was found
-    solution: Ints  # the last offset of each buffer in a finished part
-
-
-class Stacks(NamedTuple):
-    """What the search needs to go back: it is a loop, since depth may be the number of buffers."""
-
-    nodes: Ints  # (depth, columns below)
-    states: NDArray[np.uint64]  # hash of each node's state
-    candidates: Ints
-    parts: Ints  # (parts, 5): those that are to be searched one after the other
-    raised: Ints  # buffers whose floor was raised
-    floors: Ints  # and where it was before
-    failed_at: Ints  # of each section: when a part with it failed last
-    counters: Ints
-
-
-# Columns of `nodes` behind the node's part: the range of its candidates, the next of them, the one
-# being tried, where trail and queue ended before it, and the parts it made (none: still whole).
-FIRST_CANDIDATE, LAST_CANDIDATE, NEXT, TRYING = 4, 5, 6, 7
-TRAIL, QUEUE, FIRST_PART, THIS_PART, LAST_PART = 8, 9, 10, 11, 12
-NODE_COLUMNS = 13
+from planner.arena.order import number_queue, sort_queue, state_hash
+from planner.arena.state import (
+    CANDIDATES_END,
+    DOWN,
+    FAILED,
+    FAILED_PART,
+    FAILURES,
+    FIRST_CANDIDATE,
+    FIRST_PART,
+    FOUND,
+    LAST_CANDIDATE,
+    LAST_PART,
+    NEXT,
+    NODES_LEFT,
+    OPEN,
+    PARTS_END,
+    QUEUE,
+    QUEUE_END,
+    STOP,
+    STOPPED,
+    THIS_PART,
+    TRAIL,
+    TRAIL_END,
+    TRYING,
+    Instance,
+    Part,
+    Partial,
+    Stacks,
+)
 
 
 @compiled
@@ -143,7 +112,7 @@ def _enter(
     below = _useful_below(instance, partial, part)
     if below < 0:
         return FOUND
-    state = _hash(partial, part, offset, number)
+    state = state_hash(partial, part, offset, number)
     if _has_failed(partial, state):
         return FAILED
     node = stacks.nodes[depth]
@@ -292,7 +261,7 @@ def _take_back(
         partial.floor[stacks.raised[index]] = stacks.floors[index]
     counters[TRAIL_END] = node[TRAIL]
     if counters[PARTS_END] > node[FIRST_PART] or counters[QUEUE_END] > node[QUEUE]:
-        _number(partial, node[0], node[1])  # the parts had numbers of their own
+        number_queue(partial, node[0], node[1])  # the parts had numbers of their own
     counters[PARTS_END], counters[QUEUE_END] = node[FIRST_PART], node[QUEUE]
 
 
@@ -416,7 +385,7 @@ def _split(instance: Instance, partial: Partial, stacks: Stacks, node: Ints) -> 
         if result == FAILED_PART:
             break
         first = end
-    _number(partial, node[0], node[1])
+    number_queue(partial, node[0], node[1])
     node[LAST_PART] = stacks.counters[PARTS_END]
     return FAILED if result == FAILED_PART else result
 
@@ -438,7 +407,7 @@ def _add_part(
             queue_end += 1
     if begin == queue_end:
         return FOUND
-    if _has_failed(partial, _hash(partial, (begin, queue_end, first, end), 0, 0)):
+    if _has_failed(partial, state_hash(partial, (begin, queue_end, first, end), 0, 0)):
         return FAILED_PART
     if _fits_again(instance, partial, begin, queue_end):
         return FOUND
@@ -471,45 +440,3 @@ def _fits_again(instance: Instance, partial: Partial, begin: int, end: int) -> b
                 if begins < low + instance.size[buffer] and low < begins + instance.size[other]:
                     return False
     return True
-
-
-@compiled
-def sort_queue(instance: Instance, partial: Partial, begin: int, end: int) -> None:
-    """Bring the buffers of a part into the order in which they are tried, and number them."""
-    keys = np.empty(end - begin, dtype=np.int64)
-    for index in range(begin, end):
-        buffer = partial.queue[index]
-        total = np.int64(0)
-        if instance.by_total:
-            total = np.max(partial.total[instance.first[buffer] : instance.end[buffer]])
-        keys[index - begin] = instance.rank[buffer] - total * len(instance.rank)
-    order = np.argsort(keys)
-    partial.queue[begin:end] = partial.queue[begin:end][order]
-    _number(partial, begin, end)
-
-
-@compiled
-def _number(partial: Partial, begin: int, end: int) -> None:
-    for index in range(begin, end):
-        partial.place_in_queue[partial.queue[index]] = index
-
-
-@compiled
-def _hash(partial: Partial, part: Part, offset: int, number: int) -> np.uint64:
-    """Of the unplaced buffers with their floors, and which of them were passed over.
-
-    A sum over buffers of splitmix64's finalizer (Steele et al. 2014, doi 10.1145/2660193.2660195).
-    """
-    total = np.uint64(0)
-    for index in range(part[0], part[1]):
-        buffer = partial.queue[index]
-        if partial.offset[buffer] >= 0:
-            continue
-        floor = partial.floor[buffer]
-        passed = floor < offset or (floor == offset and index < number)
-        mixed = np.uint64(floor) * np.uint64(0x9E3779B97F4A7C15)
-        mixed += np.uint64(2 * buffer + passed) * np.uint64(0xC2B2AE3D27D4EB4F)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        total += mixed ^ (mixed >> np.uint64(31))
-    return total

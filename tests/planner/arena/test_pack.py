@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.planner.arena.instances import (
     random_buffers,
 )
 
-MINIMALLOC = Path(__file__).parents[4] / "shared" / "data" / "minimalloc"
+MINIMALLOC = Path(os.environ.get("MINIMALLOC", "minimalloc"))  # a folder of its instances
 
 
 @given(random_buffers())
