@@ -74,7 +74,6 @@ def devices(
         ("Kind", "kind"),
         ("Architecture", "architecture"),
         ("Memory", "memory_bytes"),
-        ("Simulated", "simulated"),
         ("Origin", "origin"),
     ]
     _show(client.get("/v1/devices"), columns, "No devices.", json)
