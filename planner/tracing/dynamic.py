@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch._meta_registrations import _create_grouped_mm_output_tensor
 from torch._ops import OpOverload
+
+from planner.tracing.rule_table import RuleTable
 
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
@@ -18,19 +19,10 @@ aten = torch.ops.aten
 
 MAX_KNOWN = 1 << 22  # elements of an index tensor that is made of real numbers
 
-DYNAMIC: dict[OpOverload, Callable[..., Any]] = {}
+DYNAMIC = RuleTable()
 
 
-def _rule(*funcs: OpOverload) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        for func in funcs:
-            DYNAMIC[func] = function
-        return function
-
-    return register
-
-
-@_rule(aten._local_scalar_dense.default)
+@DYNAMIC.of(aten._local_scalar_dense.default)
 def _scalar(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """A number read from data: 0 (False) where nothing is known; checks for NaN, overflow or
     padding find nothing.
@@ -43,7 +35,7 @@ def _scalar(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) 
     return 0.0 if tensor.dtype.is_floating_point else 0
 
 
-@_rule(aten._grouped_mm.default)
+@DYNAMIC.of(aten._grouped_mm.default)
 def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """torch's shape rule for this op insists on bf16; the kernels take fp32 and fp16 too."""
     left, right, *rest = args
@@ -54,7 +46,7 @@ def _grouped_mm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
         )
 
 
-@_rule(aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
+@DYNAMIC.of(aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 def _index(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Masks select rows: their positions are looked up as the kernel does."""
     indices = [position for index in args[1] for position in _positions(execution, index)]
@@ -67,7 +59,7 @@ def _positions(execution: FakeExecution, index: Tensor | None) -> tuple[Tensor |
     return _where_true(execution, index).unbind(1)
 
 
-@_rule(aten.nonzero.default)
+@DYNAMIC.of(aten.nonzero.default)
 def _nonzero(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Where data is not zero."""
     return _where_true(execution, args[0])
@@ -85,7 +77,7 @@ def _where_true(execution: FakeExecution, mask: Tensor) -> Tensor:
     return torch.stack(torch.unravel_index(flat, mask.shape), dim=1)
 
 
-@_rule(aten.topk.default)
+@DYNAMIC.of(aten.topk.default)
 def _topk(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Which experts a router chooses is not known; they are taken in turn, each equally often.
 
@@ -99,7 +91,7 @@ def _topk(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) ->
     return values, _in_turn(tuple(indices.shape), dim, args[0].shape[dim])
 
 
-@_rule(aten.argmax.default, aten.argmin.default)
+@DYNAMIC.of(aten.argmax.default, aten.argmin.default)
 def _extreme(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Where a maximum is: some valid position, known as an integer."""
     result = execution.meta(func, args, kwargs)
@@ -111,13 +103,13 @@ def _extreme(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any)
     return (torch.arange(result.numel()) % max(count, 1)).reshape(result.shape)
 
 
-@_rule(aten.all.default, aten.all.dim, aten.all.dims)
+@DYNAMIC.of(aten.all.default, aten.all.dim, aten.all.dims)
 def _all(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Code asks this of data to be sure that it is valid: it is."""
     return _known(execution.meta(func, args, kwargs), True)
 
 
-@_rule(aten.any.default, aten.any.dim, aten.any.dims, aten.isnan.default, aten.isinf.default)
+@DYNAMIC.of(aten.any.default, aten.any.dim, aten.any.dims, aten.isnan.default, aten.isinf.default)
 def _any(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Code asks this of data to find what is wrong with it: nothing is."""
     return _known(execution.meta(func, args, kwargs), False)
@@ -129,7 +121,7 @@ def _known(fake: Tensor, value: bool) -> Tensor:
     return torch.full(fake.shape, value, dtype=torch.bool)
 
 
-@_rule(aten._ctc_loss.Tensor)
+@DYNAMIC.of(aten._ctc_loss.Tensor)
 def _ctc_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The table of alignments is as wide as the longest label allows, blanks between its tokens
     (ATen/native/LossCTC.cpp: `ctc_loss_allocate_outputs`).
@@ -142,7 +134,7 @@ def _ctc_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any
         return log_probs.new_empty(batch), log_probs.new_empty(batch, frames, 2 * longest + 1)
 
 
-@_rule(aten._ctc_loss_backward.Tensor)
+@DYNAMIC.of(aten._ctc_loss_backward.Tensor)
 def _ctc_loss_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The gradient is of the log-probabilities' shape."""
     with execution.mode:

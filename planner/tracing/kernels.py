@@ -7,33 +7,24 @@ storages (torch 2.13).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+from planner.tracing.rule_table import RuleTable
 from planner.tracing.workspace import workspace_bytes
 
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
 
 aten = torch.ops.aten
-Kernel = Callable[["FakeExecution", OpOverload, Any, Any], Any]
 
-KERNELS: dict[OpOverload, Kernel] = {}
-
-
-def _kernel(func: OpOverload) -> Callable[[Kernel], Kernel]:
-    def register(function: Kernel) -> Kernel:
-        KERNELS[func] = function
-        return function
-
-    return register
+KERNELS = RuleTable()
 
 
-@_kernel(aten.native_layer_norm.default)
+@KERNELS.of(aten.native_layer_norm.default)
 def _layer_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Reduced-precision input with fp32 weights keeps fp32 statistics (ATen/native/layer_norm.cpp:
     `layer_norm_cpu`).
@@ -41,13 +32,13 @@ def _layer_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: A
     return _with_statistics(execution, execution.meta(func, args, kwargs), args[2])
 
 
-@_kernel(aten.native_batch_norm.default)
+@KERNELS.of(aten.native_batch_norm.default)
 def _batch_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """As layer norms (ATen/native/Normalization.cpp: `batch_norm_cpu`)."""
     return _with_statistics(execution, execution.meta(func, args, kwargs), args[1])
 
 
-@_kernel(aten.native_group_norm.default)
+@KERNELS.of(aten.native_group_norm.default)
 def _group_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """As layer norms (ATen/native/group_norm.cpp: `native_group_norm`)."""
     return _with_statistics(execution, execution.meta(func, args, kwargs), args[1])
@@ -61,7 +52,7 @@ def _with_statistics(execution: FakeExecution, results: Any, weight: Tensor | No
     return output, mean, rstd
 
 
-@_kernel(aten.native_group_norm_backward.default)
+@KERNELS.of(aten.native_group_norm_backward.default)
 def _group_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The input's gradient has its dtype (ATen/native/group_norm.cpp:
     `native_group_norm_backward`).
@@ -73,7 +64,7 @@ def _group_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, 
     return (gradient, *rest)
 
 
-@_kernel(aten.native_layer_norm_backward.default)
+@KERNELS.of(aten.native_layer_norm_backward.default)
 def _layer_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The input's gradient is contiguous, whatever the layout of the output's
     (ATen/native/layer_norm.cpp: `layer_norm_backward_cpu`).
@@ -82,7 +73,7 @@ def _layer_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, 
     return (_contiguous(execution, gradient), *rest)
 
 
-@_kernel(aten.native_batch_norm_backward.default)
+@KERNELS.of(aten.native_batch_norm_backward.default)
 def _batch_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Gradients that nobody asked for are not made (ATen/native/Normalization.cpp:
     `batch_norm_backward_cpu_template`).
@@ -91,7 +82,7 @@ def _batch_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, 
     return tuple(each if asked else None for each, asked in zip(gradients, args[-1], strict=True))
 
 
-@_kernel(aten.mse_loss.default)
+@KERNELS.of(aten.mse_loss.default)
 def mse_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The output is made for each element and then resized to one number, which keeps its storage
     (ATen/native/Loss.cpp: `TORCH_META_FUNC(mse_loss)`).
@@ -106,7 +97,7 @@ def mse_loss(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any)
 _NONE, _MEAN = 0, 1  # ATen/core/Reduction.h
 
 
-@_kernel(aten.col2im.default)
+@KERNELS.of(aten.col2im.default)
 def col2im(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The output starts with the size of the input and is resized, which keeps a larger storage
     (ATen/native/Col2Im.cpp: `col2im_cpu`; ATen/native/cuda/Col2Im.cu: `col2im_cuda`).
@@ -119,7 +110,7 @@ def col2im(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -
     return execution.meta(aten.as_strided.default, (whole, output.shape, output.stride()), {})
 
 
-@_kernel(aten.mkldnn_rnn_layer.default)
+@KERNELS.of(aten.mkldnn_rnn_layer.default)
 def _recurrent_layer(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """oneDNN keeps a workspace for backward, whose size only it knows
     (ATen/native/mkldnn/RNN.cpp: `mkldnn_rnn_layer`).
@@ -132,7 +123,7 @@ def _recurrent_layer(execution: FakeExecution, func: OpOverload, args: Any, kwar
     return (*outputs, workspace)
 
 
-@_kernel(aten.mkldnn_rnn_layer_backward.default)
+@KERNELS.of(aten.mkldnn_rnn_layer_backward.default)
 def _recurrent_layer_backward(
     execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any
 ) -> Any:
@@ -144,8 +135,8 @@ def _recurrent_layer_backward(
     return tuple(gradients)
 
 
-@_kernel(aten._embedding_bag.default)
-@_kernel(aten._embedding_bag_forward_only.default)
+@KERNELS.of(aten._embedding_bag.default)
+@KERNELS.of(aten._embedding_bag_forward_only.default)
 def _embedding_bag(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Sums of bf16 rows keep no bag numbers, as those of fp32 and fp16
     (ATen/native/EmbeddingBag.cpp: `is_fast_path_index_select`).

@@ -10,25 +10,17 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from planner.tracing.kernels import col2im, mse_loss
+from planner.tracing.rule_table import RuleTable
 
 if TYPE_CHECKING:
     from planner.tracing.fake import FakeExecution
 
 aten = torch.ops.aten
-Kernel = Callable[["FakeExecution", OpOverload, Any, Any], Any]
 
-KERNELS: dict[OpOverload, Kernel] = {}
-
-
-def _kernel(func: OpOverload) -> Callable[[Kernel], Kernel]:
-    def register(function: Kernel) -> Kernel:
-        KERNELS[func] = function
-        return function
-
-    return register
+KERNELS = RuleTable()
 
 
-@_kernel(aten.native_layer_norm_backward.default)
+@KERNELS.of(aten.native_layer_norm_backward.default)
 def _layer_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The input's gradient is contiguous, whatever the layout of the output's
     (ATen/native/cuda/layer_norm_kernel.cu: `layer_norm_backward_cuda`).
@@ -40,7 +32,7 @@ def _layer_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, 
     return (gradient, *rest)
 
 
-@_kernel(aten._fused_rms_norm.default)
+@KERNELS.of(aten._fused_rms_norm.default)
 def _rms_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Output, and one fp32 statistic a row (ATen/native/cuda/layer_norm_kernel.cu:
     `_fused_rms_norm_cuda`).
@@ -56,7 +48,7 @@ def _rms_norm(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any
         )
 
 
-@_kernel(aten._fused_rms_norm_backward.default)
+@KERNELS.of(aten._fused_rms_norm_backward.default)
 def _rms_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Gradients as the input and the weight (`_fused_rms_norm_backward_cuda`)."""
     _, input, _, _, weight, mask = args
@@ -69,7 +61,7 @@ def _rms_norm_backward(execution: FakeExecution, func: OpOverload, args: Any, kw
         )
 
 
-@_kernel(aten._scaled_dot_product_efficient_attention.default)
+@KERNELS.of(aten._scaled_dot_product_efficient_attention.default)
 def _efficient_attention(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Outside of graph capture, dropout's seed and offset are numbers of the host
     (ATen/native/transformers/cuda/attention.cu: `_efficient_attention_forward`).
@@ -81,7 +73,7 @@ def _efficient_attention(execution: FakeExecution, func: OpOverload, args: Any, 
     return output, logsumexp, seed, offset
 
 
-@_kernel(aten._scaled_dot_product_cudnn_attention.default)
+@KERNELS.of(aten._scaled_dot_product_cudnn_attention.default)
 def _cudnn_attention(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """The logarithms of the sums only where they are asked for
     (ATen/native/transformers/cuda/attention.cu: `_cudnn_attention_forward`; MHA.cpp:
@@ -101,7 +93,7 @@ def _cudnn_attention(execution: FakeExecution, func: OpOverload, args: Any, kwar
 _GRU_GATES, _GRU_WORKSPACE = 3, 5  # hidden sizes, ATen/native/cuda/RNN.cu
 
 
-@_kernel(aten._thnn_fused_gru_cell.default)
+@KERNELS.of(aten._thnn_fused_gru_cell.default)
 def _gru_cell(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """New state and a workspace for backward (ATen/native/cuda/RNN.cu:
     `_thnn_fused_gru_cell_cuda`); torch has no meta kernel.
@@ -114,7 +106,7 @@ def _gru_cell(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any
         )
 
 
-@_kernel(aten._thnn_fused_gru_cell_backward.default)
+@KERNELS.of(aten._thnn_fused_gru_cell_backward.default)
 def _gru_cell_backward(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
     """Gradients of both gates, the state and both biases (`_thnn_fused_gru_cell_backward_cuda`)."""
     gradient, workspace, has_bias = args
