@@ -18,8 +18,9 @@ with the options chosen inside the segment, which may be segments again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,25 +158,30 @@ def saved_bytes(problem: Problem, choice: Choice) -> int:
 
 def seconds(problem: Problem, choices: tuple[Choice, ...]) -> float:
     """Added time of the choices."""
-    total = 0.0
-    for choice in choices:
-        if isinstance(choice, Segment):
-            span = problem.units[choice.first : choice.last + 1]
-            total += sum(unit.forward_seconds for unit in span) + seconds(problem, choice.inside)
-        else:
-            total += problem.units[choice.unit].options[choice.option].seconds
-    return total
+    return _added(
+        problem, choices, lambda unit: unit.forward_seconds, lambda option: option.seconds
+    )
 
 
 def flops(problem: Problem, choices: tuple[Choice, ...]) -> int:
     """FLOPs computed again under the choices."""
-    total = 0
+    return int(_added(problem, choices, attrgetter("forward_flops"), attrgetter("flops")))
+
+
+def _added(
+    problem: Problem,
+    choices: tuple[Choice, ...],
+    of_forward: Callable[[Unit], float],
+    of_option: Callable[[Option], float],
+) -> float:
+    total: float = 0  # whole numbers stay exact
     for choice in choices:
         if isinstance(choice, Segment):
             span = problem.units[choice.first : choice.last + 1]
-            total += sum(unit.forward_flops for unit in span) + flops(problem, choice.inside)
+            again = sum(of_forward(unit) for unit in span)
+            total += again + _added(problem, choice.inside, of_forward, of_option)
         else:
-            total += problem.units[choice.unit].options[choice.option].flops
+            total += of_option(problem.units[choice.unit].options[choice.option])
     return total
 
 
