@@ -2,11 +2,8 @@
 
 import pytest
 
-from planner.devices import BUILTIN
-from planner.simulation import simulate
-from planner.trace import trace
-from profiler.run import measure_request
 from tests.planner.models.architecture.descriptions import EVERY, request
+from tests.profiler.exactness import predicted_and_measured
 
 AUTOCAST = {"workload": {"precision": "amp-bf16"}}
 CHECKPOINTED = {"strategy": {"checkpointing": "full"}}
@@ -29,9 +26,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_every_phase_is_predicted(name):
     asked = request(**CASES[name])
-    predicted = simulate(trace(asked, BUILTIN["cpu"]))
-    measured = measure_request(asked, timing_budget_seconds=0.0).measured
-    assert [phase.name for phase in predicted.phases] == [phase.name for phase in measured.phases]
+    predicted, measured = predicted_and_measured(asked)
     for ours, real in zip(predicted.phases, measured.phases, strict=True):
         # Python numbers that autograd saves as tensors of 8 bytes pass through no op (see docs).
         assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=256), ours.name

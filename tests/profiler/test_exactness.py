@@ -2,11 +2,8 @@
 
 import pytest
 
-from planner.devices import BUILTIN
-from planner.simulation import simulate
-from planner.trace import trace
-from profiler.run import measure_request
 from tests.planner.requests import request
+from tests.profiler.exactness import predicted_and_measured
 
 CASES = {
     "gpt2": ("gpt2", "text-generation", {}),
@@ -34,9 +31,7 @@ CASES = {
 def test_every_phase_is_predicted(name):
     model_type, task, options = CASES[name]
     asked = request(model_type, task, **options)
-    predicted = simulate(trace(asked, BUILTIN["cpu"]))
-    measured = measure_request(asked, timing_budget_seconds=0.0).measured
-    assert [phase.name for phase in predicted.phases] == [phase.name for phase in measured.phases]
+    predicted, measured = predicted_and_measured(asked)
     for ours, real in zip(predicted.phases, measured.phases, strict=True):
         # Python numbers that autograd saves as tensors of 8 bytes pass through no op (see docs).
         assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=512), ours.name

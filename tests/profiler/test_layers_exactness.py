@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 
 from planner.check import check
-from planner.devices import BUILTIN
 from planner.request import SimulationRequest
-from planner.simulation import simulate
-from planner.trace import trace
-from profiler.run import measure_request
 from tests.planner.models.layers.networks import NETWORKS
 from tests.planner.models.layers.requests import request
+from tests.profiler.exactness import predicted_and_measured
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -32,9 +29,7 @@ CASES = [
 
 
 def assert_exact(asked):
-    predicted = simulate(trace(asked, BUILTIN["cpu"]))
-    measured = measure_request(asked, timing_budget_seconds=0.0).measured
-    assert [phase.name for phase in predicted.phases] == [phase.name for phase in measured.phases]
+    predicted, measured = predicted_and_measured(asked)
     # Within 0.1 %; Python numbers that autograd saves as tensors of 8 bytes pass through no op.
     assert predicted.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.001)
     for ours, real in zip(predicted.phases, measured.phases, strict=True):
