@@ -48,7 +48,7 @@ class Candidate:
         seconds: estimated time of the step.
     """
 
-    variant: int
+    variant: Variant
     solution: Solution
     strategy: Strategy
     seconds: float
@@ -111,39 +111,34 @@ class Search:
             for variant in self.variants
         ]
         best: Candidate | None = None
-        for number in sorted(range(len(bounds)), key=lambda each: bounds[each]):
-            variant = self.variants[number]
-            if best is not None and bounds[number] >= best.seconds * NO_CHEAPER:
+        ranked = sorted(zip(bounds, self.variants, strict=True), key=lambda pair: pair[0])
+        for bound, variant in ranked:
+            if best is not None and bound >= best.seconds * NO_CHEAPER:
                 break
             solution = self.solving.within(variant.composition.problem, budget_bytes)
             if solution is None:
                 continue
             seconds = variant.seconds + solution.seconds
             if best is None or seconds < best.seconds:
-                best = self._candidate(number, solution)
+                best = _candidate(variant, solution)
         return best
 
     def propose_smallest(self) -> Candidate | None:
         """The candidate with the least peak."""
         smallest: Candidate | None = None
-        for number, variant in enumerate(self.variants):
+        for variant in self.variants:
             solution = self.solving.smallest(variant.composition.problem)
             if smallest is None or solution.peak_bytes < smallest.solution.peak_bytes:
-                smallest = self._candidate(number, solution)
+                smallest = _candidate(variant, solution)
         return smallest
 
     def _checkpointed(self) -> Candidate:
         """Every unit recomputed."""
-        problem = self.variants[0].composition.problem
-        choices = everything_recomputed(self.variants[0].composition)
+        variant = self.variants[0]
+        problem = variant.composition.problem
+        choices = everything_recomputed(variant.composition)
         added, peak = added_seconds(problem, choices), peak_bytes(problem, choices)
-        return self._candidate(0, Solution(choices, added, peak, "none needed", 0.0))
-
-    def _candidate(self, number: int, solution: Solution) -> Candidate:
-        variant = self.variants[number]
-        units = unit_choices(variant.composition, solution.choices)
-        strategy = variant.levers.model_copy(update={"units": units})
-        return Candidate(number, solution, strategy, variant.seconds + solution.seconds)
+        return _candidate(variant, Solution(choices, added, peak, "none needed", 0.0))
 
     # ------------------------------------------------------------------ certifying
 
@@ -218,7 +213,7 @@ class Search:
             tape,
             int(tape.live_bytes.max()),
             seconds,
-            seconds + self.variants[candidate.variant].credit_seconds,
+            seconds + candidate.variant.credit_seconds,
             step_flops(tape),
             candidate,
         )
@@ -227,7 +222,7 @@ class Search:
         return found
 
     def _learn(self, found: Certified, candidate: Candidate) -> None:
-        variant = self.variants[candidate.variant]
+        variant = candidate.variant
         choices = candidate.solution.choices
         windows = read_windows(found.tape, variant.composition.places)
         variant.composition = learn(variant.composition, choices, windows, found.peak_bytes)
@@ -245,7 +240,7 @@ class Search:
             already = _key(candidate.strategy) in self.known
             ((_, outcome),) = self.certify([candidate])
             if isinstance(outcome, HeadroomError):
-                del self.variants[candidate.variant]
+                self._give_up(candidate.variant)
             elif outcome.peak_bytes <= asked and not outcome.is_served:
                 asked = int(outcome.peak_bytes * (1 - FRAGMENTED))
             elif already:
@@ -265,6 +260,9 @@ class Search:
             default=None,
         )
 
+    def _give_up(self, failing: Variant) -> None:
+        self.variants = [variant for variant in self.variants if variant is not failing]
+
     def smallest(self) -> Certified:
         """The least certified peak that the search finds."""
         if self.variants:
@@ -276,7 +274,7 @@ class Search:
             already = _key(candidate.strategy) in self.known
             ((_, outcome),) = self.certify([candidate])
             if isinstance(outcome, HeadroomError):
-                del self.variants[candidate.variant]
+                self._give_up(candidate.variant)
             elif already or outcome.peak_bytes <= candidate.solution.peak_bytes:
                 break
         known = [each for each in self.known.values() if isinstance(each, Certified)]
@@ -311,6 +309,12 @@ class Search:
             tell()
             if len(self.frontier()) == len(frontier):
                 return
+
+
+def _candidate(variant: Variant, solution: Solution) -> Candidate:
+    units = unit_choices(variant.composition, solution.choices)
+    strategy = variant.levers.model_copy(update={"units": units})
+    return Candidate(variant, solution, strategy, variant.seconds + solution.seconds)
 
 
 def _budgets(frontier: list[Certified], count: int) -> list[int]:
