@@ -17,6 +17,7 @@ from planner.models.tasks import class_names, tasks_of
 from planner.plans import PlanRequest
 from planner.presets import resolve
 from planner.request import ModelDescription, SimulationRequest, TransformersModel, Workload
+from planner.strategy import Strategy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -27,6 +28,8 @@ _GENERATING = (
     *("text-generation", "text2text-generation", "image-text-to-text"),
     "automatic-speech-recognition",
 )
+# What of a strategy has a meaning in inference and generation too.
+_OUTSIDE_TRAINING = ("checkpointing", "attention")
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _PATTERN = re.compile(r"[\w.*?\[\]!-]+")
 
@@ -169,8 +172,9 @@ def _optimizer_problems(workload: Workload) -> list[FieldProblem]:
 
 def _strategy_problems(request: SimulationRequest) -> Found:
     if request.workload.mode != "train" and not request.strategy.is_plain:
-        own = request.strategy.model_copy(update={"checkpointing": "none", "attention": None})
-        if not own.is_plain:
+        plain = Strategy()
+        update = {name: getattr(plain, name) for name in _OUTSIDE_TRAINING}
+        if not request.strategy.model_copy(update=update).is_plain:
             yield FieldProblem(
                 "/strategy",
                 f"has a meaning only in training, not in {request.workload.mode}",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from app.context import ContextDep
 from app.jobs.schemas import problems
 from planner import catalogue
+from planner.techniques import techniques as every_technique
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
@@ -47,7 +48,7 @@ async def models(context: ContextDep) -> ModelCatalogue:
 @router.get("/techniques", operation_id="listTechniques", responses=problems())
 async def techniques() -> TechniqueList:
     """Techniques: what each costs, and whether it changes the model's mathematics."""
-    return TechniqueList(items=await asyncio.to_thread(catalogue.techniques))
+    return TechniqueList(items=await asyncio.to_thread(every_technique))
 
 
 def _models() -> ModelCatalogue:

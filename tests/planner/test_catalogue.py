@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from planner.catalogue import model_types_by_task, presets, tasks, techniques
+from planner.catalogue import model_types_by_task, presets, tasks
 from planner.check import check
 from planner.errors import InvalidRequest
 from planner.request import SimulationRequest, TransformersModel
 from planner.step import forward, prepare
+from planner.techniques import techniques
 
 NAMES = [entry["name"] for entry in presets()]
 

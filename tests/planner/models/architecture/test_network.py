@@ -5,9 +5,9 @@ import torch
 from transformers import AlbertConfig, AlbertModel, ViTConfig, ViTForImageClassification
 
 from planner.architecture import ArchitectureModel
-from planner.architecture.presets import ARCHITECTURE_PRESETS
 from planner.models.architecture.build import build_network
 from planner.models.architecture.positions import AxialPositions, Rotary, SinusoidalPositions
+from planner.presets import PRESETS
 from tests.planner.models.architecture.descriptions import EVERY, build, heads, request, tokens
 
 
@@ -16,7 +16,7 @@ def count(module):
 
 
 def paper(name):
-    model = ARCHITECTURE_PRESETS[name].description("paper")
+    model = PRESETS[name].description("paper")
     with torch.device("meta"):
         return build_network(model, model.max_tokens)
 

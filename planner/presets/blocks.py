@@ -8,93 +8,33 @@ parameters; positions are learned for each token here).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from planner.architecture.description import ArchitectureModel
-
-Fields = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ArchitecturePreset:
-    """An architecture in two sizes.
-
-    Attributes:
-        paper_name: the model that size `paper` is, as its authors call it.
-        workload: what an example needs besides the defaults, by size.
-    """
-
-    task: str
-    summary: str
-    paper: str
-    paper_name: str
-    paper_fields: Fields
-    small: Fields
-    workload: dict[str, Fields] = field(default_factory=dict)
-    model_type: None = None  # of no library
-
-    def description(self, size: str) -> ArchitectureModel:
-        """The full description that the preset stands for."""
-        fields = self.small if size == "small" else self.paper_fields
-        return ArchitectureModel.model_validate(
-            {"source": "architecture", "task": self.task, **fields}
-        )
-
-    def example_workload(self, size: str) -> Fields:
-        """Batch and lengths that suit the size."""
-        batch = 4 if size == "small" else 1
-        return {"batch_size": batch, "sequence_length": 128, **self.workload.get(size, {})}
-
-
-def _network(hidden: int, embedding: Fields, blocks: Fields, **more: Any) -> Fields:
-    return {"hidden_size": hidden, "embedding": embedding, "blocks": [blocks], **more}
-
-
-def _tokens(vocab_size: int, max_positions: int, **more: Any) -> Fields:
-    return {
-        "kind": "tokens",
-        "vocab_size": vocab_size,
-        "max_positions": max_positions,
-        **more,
-    }
-
-
-def _blocks(
-    repeat: int, attention: Fields, feed_forward: Fields | None = None, **more: Any
-) -> Fields:
-    return {
-        "repeat": repeat,
-        "attention": attention,
-        "feed_forward": feed_forward or {"kind": "dense"},
-        **more,
-    }
-
+from planner.presets.architecture import ArchitecturePreset, blocks, network, tokens
+from planner.presets.preset import Fields
 
 _ENCODER: Fields = {"norm_position": "post", "dropout": 0.1}  # as BERT's
-_SMALL_TOKENS = _tokens(8_192, 512)
+_SMALL_TOKENS = tokens(8_192, 512)
 _BYTES_PAPER: dict[str, Fields] = {"paper": {"sequence_length": 12_288}}
 _BERT_PAPER: dict[str, Fields] = {"paper": {"sequence_length": 512, "batch_size": 8}}
 
-ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
+BLOCKS_PRESETS: dict[str, ArchitecturePreset] = {
     "linformer": ArchitecturePreset(
         "fill-mask",
         "encoder with keys and values projected along the sequence",
         "arXiv 2006.04768",
         "Linformer of RoBERTa base's size, k = 256",
-        _network(
+        network(
             768,
-            _tokens(50_265, 512),
-            _blocks(
+            tokens(50_265, 512),
+            blocks(
                 12,
                 {"kind": "linformer", "num_heads": 12, "k": 256, "sharing": "layerwise"},
                 **_ENCODER,
             ),
         ),
-        _network(
+        network(
             256,
             _SMALL_TOKENS,
-            _blocks(4, {"kind": "linformer", "num_heads": 4, "k": 64}, **_ENCODER),
+            blocks(4, {"kind": "linformer", "num_heads": 4, "k": 64}, **_ENCODER),
         ),
         _BERT_PAPER,
     ),
@@ -103,19 +43,19 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "decoder with random features instead of softmax",
         "arXiv 2009.14794",
         "Performer on ImageNet 64, bytes of images",
-        _network(
+        network(
             512,
-            _tokens(256, 12_288),
-            _blocks(
+            tokens(256, 12_288),
+            blocks(
                 6,
                 {"kind": "performer", "num_heads": 8, "num_features": 256},
                 {"kind": "dense", "intermediate_size": 2_048},
             ),
         ),
-        _network(
+        network(
             256,
             _SMALL_TOKENS,
-            _blocks(4, {"kind": "performer", "num_heads": 4, "num_features": 128}),
+            blocks(4, {"kind": "performer", "num_heads": 4, "num_features": 128}),
         ),
         _BYTES_PAPER,
     ),
@@ -124,8 +64,8 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "decoder with linear attention",
         "arXiv 2006.16236",
         "Linear transformer on CIFAR-10, bytes of images",
-        _network(256, _tokens(256, 3_072), _blocks(16, {"kind": "linear", "num_heads": 8})),
-        _network(256, _SMALL_TOKENS, _blocks(4, {"kind": "linear", "num_heads": 4})),
+        network(256, tokens(256, 3_072), blocks(16, {"kind": "linear", "num_heads": 8})),
+        network(256, _SMALL_TOKENS, blocks(4, {"kind": "linear", "num_heads": 4})),
         {"paper": {"sequence_length": 3_072}},
     ),
     "sparse-transformer": ArchitecturePreset(
@@ -133,10 +73,10 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "decoder with fixed sparse patterns",
         "arXiv 1904.10509",
         "Sparse Transformer on enwik8, 95M",
-        _network(
+        network(
             512,
-            _tokens(256, 12_288),
-            _blocks(
+            tokens(256, 12_288),
+            blocks(
                 30,
                 {
                     "kind": "sparse",
@@ -147,10 +87,10 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
                 },
             ),
         ),
-        _network(
+        network(
             256,
             _SMALL_TOKENS,
-            _blocks(4, {"kind": "sparse", "num_heads": 4, "pattern": "strided", "stride": 16}),
+            blocks(4, {"kind": "sparse", "num_heads": 4, "pattern": "strided", "stride": 16}),
         ),
         _BYTES_PAPER,
     ),
@@ -159,15 +99,15 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "encoder with window, global and random blocks",
         "arXiv 2007.14062",
         "BigBird base, internal transformer construction",
-        _network(
+        network(
             768,
-            _tokens(50_358, 4_096),
-            _blocks(12, {"kind": "block_sparse", "num_heads": 12}, **_ENCODER),
+            tokens(50_358, 4_096),
+            blocks(12, {"kind": "block_sparse", "num_heads": 12}, **_ENCODER),
         ),
-        _network(
+        network(
             256,
             _SMALL_TOKENS,
-            _blocks(
+            blocks(
                 4,
                 {
                     "kind": "block_sparse",
@@ -186,19 +126,19 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "encoder with landmarks",
         "arXiv 2102.03902",
         "Nystromformer base, 64 landmarks",
-        _network(
+        network(
             768,
-            _tokens(30_000, 512),
-            _blocks(
+            tokens(30_000, 512),
+            blocks(
                 12,
                 {"kind": "nystrom", "num_heads": 12, "num_landmarks": 64, "conv_kernel_size": 65},
                 **_ENCODER,
             ),
         ),
-        _network(
+        network(
             256,
             _SMALL_TOKENS,
-            _blocks(4, {"kind": "nystrom", "num_heads": 4, "num_landmarks": 16}, **_ENCODER),
+            blocks(4, {"kind": "nystrom", "num_heads": 4, "num_landmarks": 16}, **_ENCODER),
         ),
         _BERT_PAPER,
     ),
@@ -207,8 +147,8 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "encoder with Fourier transforms instead of attention",
         "arXiv 2105.03824",
         "FNet base",
-        _network(768, _tokens(32_000, 512), _blocks(12, {"kind": "fourier"}, **_ENCODER)),
-        _network(256, _SMALL_TOKENS, _blocks(4, {"kind": "fourier"}, **_ENCODER)),
+        network(768, tokens(32_000, 512), blocks(12, {"kind": "fourier"}, **_ENCODER)),
+        network(256, _SMALL_TOKENS, blocks(4, {"kind": "fourier"}, **_ENCODER)),
         _BERT_PAPER,
     ),
     "albert-shared": ArchitecturePreset(
@@ -216,15 +156,15 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "encoder of one block, called again and again, with a factorised embedding",
         "arXiv 1909.11942",
         "ALBERT base",
-        _network(
+        network(
             768,
-            _tokens(30_000, 512, embedding_size=128),
-            _blocks(12, {"kind": "dense", "num_heads": 12}, share="all", norm_position="post"),
+            tokens(30_000, 512, embedding_size=128),
+            blocks(12, {"kind": "dense", "num_heads": 12}, share="all", norm_position="post"),
         ),
-        _network(
+        network(
             256,
-            _tokens(8_192, 512, embedding_size=64),
-            _blocks(4, {"kind": "dense", "num_heads": 4}, share="all", norm_position="post"),
+            tokens(8_192, 512, embedding_size=64),
+            blocks(4, {"kind": "dense", "num_heads": 4}, share="all", norm_position="post"),
         ),
         _BERT_PAPER,
     ),
@@ -233,16 +173,16 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "reversible encoder over image patches",
         "arXiv 2302.04869",
         "Rev-ViT-B",
-        _network(
+        network(
             768,
             {"kind": "patches"},
-            _blocks(12, {"kind": "dense", "num_heads": 12}, residual="reversible"),
+            blocks(12, {"kind": "dense", "num_heads": 12}, residual="reversible"),
             num_labels=1_000,
         ),
-        _network(
+        network(
             192,
             {"kind": "patches", "image_size": 64, "patch_size": 8},
-            _blocks(4, {"kind": "dense", "num_heads": 3}, residual="reversible"),
+            blocks(4, {"kind": "dense", "num_heads": 3}, residual="reversible"),
             num_labels=10,
         ),
         {"paper": {"batch_size": 32}},
@@ -252,20 +192,20 @@ ARCHITECTURE_PRESETS: dict[str, ArchitecturePreset] = {
         "decoder that reads tables where others multiply by matrices",
         "arXiv 2411.12992",
         "MemoryFormer-tiny (Pythia-70M's shape, 415M numbers in tables)",
-        _network(
+        network(
             512,
-            _tokens(50_304, 2_048, positions="rotary"),
-            _blocks(
+            tokens(50_304, 2_048, positions="rotary"),
+            blocks(
                 6,
                 {"kind": "dense", "num_heads": 8, "projection": {"kind": "memory"}},
                 {"kind": "memory"},
             ),
             tie_word_embeddings=False,
         ),
-        _network(
+        network(
             64,
-            _tokens(2_048, 512, positions="rotary"),
-            _blocks(
+            tokens(2_048, 512, positions="rotary"),
+            blocks(
                 2,
                 {"kind": "dense", "num_heads": 4, "projection": {"kind": "memory"}},
                 {"kind": "memory"},

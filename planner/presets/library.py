@@ -1,52 +1,26 @@
-"""Named descriptions that ship with Headroom: known models, small and in their paper's size."""
+"""Model types of `transformers` by name: known models, small and in their paper's size."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from planner.architecture.presets import ARCHITECTURE_PRESETS, ArchitecturePreset
-from planner.errors import InvalidRequest
-from planner.request import PresetModel, SimulationRequest, TransformersModel
-
-Fields = dict[str, Any]
+from planner.presets.preset import Preset
+from planner.request import TransformersModel
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A model type with the fields of two sizes.
-
-    Attributes:
-        paper_name: the model that size `paper` is, as its authors call it.
-        small: fields that make it run on a CPU in seconds.
-        workload: what an example needs besides the defaults, by size.
-    """
-
-    task: str
-    model_type: str
-    summary: str
-    paper: str
-    paper_name: str
-    paper_fields: Fields
-    small: Fields
-    workload: dict[str, Fields] = field(default_factory=dict)
+class LibraryPreset(Preset):
+    """A model type of `transformers`; the fields are those of its config."""
 
     def description(self, size: str) -> TransformersModel:
         """The full description that the preset stands for."""
-        fields = self.small if size == "small" else self.paper_fields
         return TransformersModel.model_validate(
             {
                 "source": "transformers",
                 "task": self.task,
-                "config": {"model_type": self.model_type, **fields},
+                "config": {"model_type": self.model_type, **self.fields(size)},
             }
         )
-
-    def example_workload(self, size: str) -> Fields:
-        """Batch and lengths that suit the size."""
-        batch = 4 if size == "small" else 1
-        return {"batch_size": batch, "sequence_length": 128, **self.workload.get(size, {})}
 
 
 _SMALL_DECODER = {
@@ -66,20 +40,19 @@ _SMALL_ENCODER = {
     "vocab_size": 8_192,
 }
 
-PRESETS: dict[str, Preset | ArchitecturePreset] = {
-    "gpt2": Preset(
+LIBRARY_PRESETS: dict[str, Preset] = {
+    "gpt2": LibraryPreset(
         "text-generation",
-        "gpt2",
         "decoder with learned positions",
         "Radford et al. 2019, Language Models are Unsupervised Multitask Learners",
         "GPT-2 small, 124M",
         {},
         {"n_embd": 256, "n_layer": 4, "n_head": 4, "vocab_size": 8_192},
         {"paper": {"sequence_length": 1_024}},
+        model_type="gpt2",
     ),
-    "llama-3.1-8b": Preset(
+    "llama-3.1-8b": LibraryPreset(
         "text-generation",
-        "llama",
         "decoder with rotary positions and grouped-query attention",
         "arXiv 2407.21783",
         "Llama 3.1 8B",
@@ -102,10 +75,10 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
         },
         _SMALL_DECODER,
         {"paper": {"sequence_length": 2_048, "precision": "bf16"}},
+        model_type="llama",
     ),
-    "qwen3-8b": Preset(
+    "qwen3-8b": LibraryPreset(
         "text-generation",
-        "qwen3",
         "decoder with normalised queries and keys",
         "arXiv 2505.09388",
         "Qwen3 8B",
@@ -121,10 +94,10 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
         },
         {**_SMALL_DECODER, "head_dim": 32},
         {"paper": {"sequence_length": 2_048, "precision": "bf16"}},
+        model_type="qwen3",
     ),
-    "mistral-7b": Preset(
+    "mistral-7b": LibraryPreset(
         "text-generation",
-        "mistral",
         "decoder with sliding-window attention",
         "arXiv 2310.06825",
         "Mistral 7B v0.1",
@@ -139,10 +112,10 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
         },
         {**_SMALL_DECODER, "sliding_window": 64},
         {"paper": {"sequence_length": 2_048, "precision": "bf16"}},
+        model_type="mistral",
     ),
-    "mixtral-8x7b": Preset(
+    "mixtral-8x7b": LibraryPreset(
         "text-generation",
-        "mixtral",
         "decoder with a mixture of eight experts, two at work on each token",
         "arXiv 2401.04088",
         "Mixtral 8x7B",
@@ -158,10 +131,10 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
         },
         {**_SMALL_DECODER, "num_local_experts": 4, "num_experts_per_tok": 2},
         {"paper": {"sequence_length": 2_048, "precision": "bf16"}},
+        model_type="mixtral",
     ),
-    "gemma2-9b": Preset(
+    "gemma2-9b": LibraryPreset(
         "text-generation",
-        "gemma2",
         "decoder alternating local and global attention, with soft-capped scores",
         "arXiv 2408.00118",
         "Gemma 2 9B",
@@ -175,20 +148,20 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
         },
         {**_SMALL_DECODER, "head_dim": 32},
         {"paper": {"sequence_length": 2_048, "precision": "bf16"}},
+        model_type="gemma2",
     ),
-    "mamba-130m": Preset(
+    "mamba-130m": LibraryPreset(
         "text-generation",
-        "mamba",
         "selective state space instead of attention",
         "arXiv 2312.00752",
         "Mamba 130M",
         {"hidden_size": 768, "num_hidden_layers": 24, "vocab_size": 50_280},
         {"hidden_size": 128, "num_hidden_layers": 2, "vocab_size": 8_192},
         {"small": {"sequence_length": 64}},
+        model_type="mamba",
     ),
-    "reformer-enwik8": Preset(
+    "reformer-enwik8": LibraryPreset(
         "text-generation",
-        "reformer",
         "decoder with locality-sensitive hashing and reversible layers",
         "arXiv 2001.04451",
         "Reformer on enwik8",
@@ -219,40 +192,40 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
             "max_position_embeddings": 256,
         },
         {"small": {"sequence_length": 256}, "paper": {"sequence_length": 65_536}},
+        model_type="reformer",
     ),
-    "bert-base": Preset(
+    "bert-base": LibraryPreset(
         "fill-mask",
-        "bert",
         "encoder",
         "arXiv 1810.04805",
         "BERT base, uncased",
         {"vocab_size": 30_522},
         _SMALL_ENCODER,
         {"paper": {"sequence_length": 512, "batch_size": 8}},
+        model_type="bert",
     ),
-    "distilbert": Preset(
+    "distilbert": LibraryPreset(
         "fill-mask",
-        "distilbert",
         "encoder of half the layers, distilled",
         "arXiv 1910.01108",
         "DistilBERT base, uncased",
         {},
         {"dim": 256, "hidden_dim": 1_024, "n_layers": 2, "n_heads": 4, "vocab_size": 8_192},
         {"paper": {"sequence_length": 512, "batch_size": 8}},
+        model_type="distilbert",
     ),
-    "mobilebert": Preset(
+    "mobilebert": LibraryPreset(
         "fill-mask",
-        "mobilebert",
         "encoder of thin layers with bottlenecks",
         "arXiv 2004.02984",
         "MobileBERT, uncased",
         {},
         {"num_hidden_layers": 4, "vocab_size": 8_192},
         {"paper": {"sequence_length": 512, "batch_size": 8}},
+        model_type="mobilebert",
     ),
-    "deberta-v3-base": Preset(
+    "deberta-v3-base": LibraryPreset(
         "text-classification",
-        "deberta-v2",
         "encoder with disentangled relative positions",
         "arXiv 2111.09543",
         "DeBERTa v3 base",
@@ -272,20 +245,20 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
         },
         {**_SMALL_ENCODER, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
         {"paper": {"sequence_length": 512, "batch_size": 8}},
+        model_type="deberta-v2",
     ),
-    "t5-base": Preset(
+    "t5-base": LibraryPreset(
         "text2text-generation",
-        "t5",
         "encoder and decoder with relative position biases",
         "arXiv 1910.10683",
         "T5 base",
         {"d_model": 768, "d_ff": 3_072, "num_layers": 12, "num_heads": 12},
         {"d_model": 256, "d_ff": 1_024, "d_kv": 64, "num_layers": 2, "num_heads": 4},
         {"paper": {"sequence_length": 512, "target_length": 128, "batch_size": 4}},
+        model_type="t5",
     ),
-    "vit-base": Preset(
+    "vit-base": LibraryPreset(
         "image-classification",
-        "vit",
         "encoder over image patches",
         "arXiv 2010.11929",
         "ViT-B/16",
@@ -297,20 +270,20 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
             "num_attention_heads": 3,
         },
         {"paper": {"batch_size": 32}},
+        model_type="vit",
     ),
-    "swin-tiny": Preset(
+    "swin-tiny": LibraryPreset(
         "image-classification",
-        "swin",
         "hierarchical encoder with shifted windows",
         "arXiv 2103.14030",
         "Swin-T",
         {"num_labels": 1_000},
         {"embed_dim": 48, "depths": [2, 2], "num_heads": [2, 4], "image_size": 112},
         {"paper": {"batch_size": 32}},
+        model_type="swin",
     ),
-    "resnet-50": Preset(
+    "resnet-50": LibraryPreset(
         "image-classification",
-        "resnet",
         "residual convolutions",
         "arXiv 1512.03385",
         "ResNet-50",
@@ -322,10 +295,10 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
             "num_labels": 10,
         },
         {"small": {"image_size": 112}, "paper": {"batch_size": 32}},
+        model_type="resnet",
     ),
-    "whisper-small": Preset(
+    "whisper-small": LibraryPreset(
         "automatic-speech-recognition",
-        "whisper",
         "encoder of a spectrogram, decoder of text",
         "arXiv 2212.04356",
         "Whisper small",
@@ -348,26 +321,6 @@ PRESETS: dict[str, Preset | ArchitecturePreset] = {
             "decoder_ffn_dim": 512,
             "max_source_positions": 300,
         },
+        model_type="whisper",
     ),
-    **ARCHITECTURE_PRESETS,
 }
-
-
-def resolve(request: SimulationRequest) -> SimulationRequest:
-    """The request with a preset replaced by the description it stands for.
-
-    Raises:
-        InvalidRequest: there is no preset of that name.
-    """
-    if not isinstance(request.model, PresetModel):
-        return request
-    preset = PRESETS.get(request.model.name)
-    if preset is None:
-        close = difflib.get_close_matches(request.model.name, PRESETS, n=1)
-        hint = f'did you mean "{close[0]}"? ' if close else ""
-        raise InvalidRequest.at(
-            "/model/name",
-            f"unknown preset {request.model.name!r}",
-            f"{hint}presets are {', '.join(PRESETS)}",
-        )
-    return request.model_copy(update={"model": preset.description(request.model.size)})

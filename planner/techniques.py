@@ -1,0 +1,242 @@
+"""What a request can choose to take less memory, for those who ask what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.plans import DEFAULT_ALLOW
+
+Entry = dict[str, Any]
+
+
+def _technique(
+    name: str,
+    field: str,
+    values: list[str],
+    saves: str,
+    costs: str,
+    math: str,
+    allow: str | None = None,
+) -> Entry:
+    """`allow`: the technique's name in the `allow` of a plan, where a plan can choose it."""
+    return {
+        "name": name,
+        "field": field,
+        "values": values,
+        "saves": saves,
+        "costs": costs,
+        "mathematics": math,
+        "allow": allow,
+        "allowed_by_default": allow is not None and allow in DEFAULT_ALLOW,
+    }
+
+
+_EXACT = "unchanged: the same numbers are computed again"
+_SAME = "unchanged up to rounding"
+_CHANGED = "changed"
+
+
+def techniques() -> list[Entry]:
+    """What a request can choose to take less memory: where, at what cost, and if it is exact."""
+    return [*_strategy_techniques(), *_request_techniques()]
+
+
+def _strategy_techniques() -> list[Entry]:
+    """What a strategy can contain, and a plan can choose."""
+    return [
+        _technique(
+            "recomputation of a unit",
+            "/strategy/units/action",
+            ["keep", "recompute"],
+            "all that the unit saves for backward but its input; nested, the working set of its"
+            " backward too (arXiv 1604.06174)",
+            "one more forward of the unit",
+            _EXACT,
+            "checkpointing",
+        ),
+        _technique(
+            "selective recomputation of a unit",
+            "/strategy/units/save",
+            ["op outputs that stay, as aten.addmm#1"],
+            "the cheap outputs of a unit, while the dear ones stay",
+            "the unit's forward without the ops whose outputs stay",
+            _EXACT,
+            "selective",
+        ),
+        _technique(
+            "segments of units",
+            "/strategy/units/through",
+            ["path of the last unit of a segment"],
+            "the inputs of all units of the segment but the first (arXiv 1911.13214)",
+            "one more forward of the whole segment",
+            _EXACT,
+            "segments",
+        ),
+        _technique(
+            "offloading a unit",
+            "/strategy/units/action",
+            ["offload"],
+            "on a device with memory of its own: all that the unit saves waits on the host",
+            "two transfers of it",
+            _EXACT,
+            "offload",
+        ),
+        _technique(
+            "micro-batches",
+            "/strategy/micro_batches",
+            ["1 to 4096"],
+            "activations: a batch passes in equal parts",
+            "smaller kernels; gradients stay alive between the parts",
+            f"{_SAME}; models with batch norms are left out",
+            "micro_batching",
+        ),
+        _technique(
+            "loss in chunks",
+            "/strategy/loss_chunks",
+            ["1 to 4096"],
+            "the logits (tokens x vocabulary) and the loss's copies of them, never whole",
+            "the head's forward once more",
+            _SAME,
+            "chunked_loss",
+        ),
+        _technique(
+            "optimizer implementation",
+            "/strategy/optimizer/implementation",
+            ["foreach", "for-loop", "fused"],
+            "fused: no temporaries; for-loop: those of one parameter; foreach: of all",
+            "nothing (fused) to one small kernel for each parameter (for-loop)",
+            _SAME,
+            "optimizer_implementation",
+        ),
+        _technique(
+            "optimizer step in backward",
+            "/strategy/optimizer/in_backward",
+            ["true"],
+            "gradients: each is dropped as soon as its parameter has been stepped",
+            "nothing; gradients can be neither accumulated nor clipped by their common norm",
+            _EXACT,
+            "optimizer_in_backward",
+        ),
+        _technique(
+            "smaller optimizer states",
+            "/strategy/optimizer_states",
+            ["8bit", "factored"],
+            "8bit: three quarters of Adam's states (arXiv 2110.02861); factored: nearly all"
+            " (arXiv 1804.04235)",
+            "8bit: unpacking and packing at each step",
+            _CHANGED,
+            "optimizer_states",
+        ),
+        _technique(
+            "attention of a strategy",
+            "/strategy/attention",
+            ["eager", "sdpa"],
+            "sdpa: the heads x sequence x sequence scores where a fused kernel serves",
+            "nothing",
+            _SAME,
+            "attention",
+        ),
+        _technique(
+            "precision of a strategy",
+            "/strategy/precision",
+            ["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
+            "as /workload/precision",
+            "range or mantissa",
+            _CHANGED,
+            "precision",
+        ),
+    ]
+
+
+def _request_techniques() -> list[Entry]:
+    """What the description and the workload themselves can choose."""
+    return [
+        _technique(
+            "gradient checkpointing",
+            "/strategy/checkpointing",
+            ["none", "full"],
+            "activations inside each repeated block; only its input stays",
+            "one more forward of every block: about a third more compute in a step",
+            "unchanged: the same numbers are computed twice",
+        ),
+        _technique(
+            "attention implementation",
+            "/model/attention",
+            ["eager", "sdpa"],
+            "sdpa: the heads x sequence x sequence scores where a fused kernel serves",
+            "nothing",
+            _SAME,
+        ),
+        _technique(
+            "mixture-of-experts implementation",
+            "/model/experts",
+            ["eager", "grouped_mm", "batched_mm"],
+            "eager: no copies sorted by expert; batched_mm: no sorting, but weights for each token",
+            "eager: one small product for each expert",
+            _SAME,
+        ),
+        _technique(
+            "precision",
+            "/workload/precision",
+            ["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
+            "bf16, fp16: half of parameters, gradients, optimizer state and activations;"
+            " amp: half of most activations, plus casted copies of weights",
+            "range or mantissa; amp-fp16 scales the loss",
+            _CHANGED,
+        ),
+        _technique(
+            "low-rank adapters",
+            "/model/lora",
+            ["r", "alpha", "dropout", "target_modules", "bias"],
+            "gradients and optimizer state of everything but the adapters (arXiv 2106.09685)",
+            "two small products for each adapted module",
+            f"{_CHANGED}: only the adapters learn",
+        ),
+        _technique(
+            "freezing",
+            "/model/freeze",
+            ["glob patterns of parameter names"],
+            "gradients and optimizer state of the frozen parameters, and what only they need saved",
+            "nothing",
+            f"{_CHANGED}: frozen parameters do not learn",
+        ),
+        _technique(
+            "gradient accumulation",
+            "/workload/gradient_accumulation_steps",
+            ["1 to 1024"],
+            "activations: a batch passes in micro-batches of batch_size",
+            "smaller kernels; gradients stay alive between micro-batches",
+            "unchanged up to rounding, batch statistics aside",
+        ),
+        _technique(
+            "optimizer",
+            "/workload/optimizer",
+            _optimizers(),
+            "state per parameter: two tensors (adamw, adam, nadam ...), one (sgd with momentum,"
+            " rmsprop, adagrad), none (sgd), a row and a column (adafactor)",
+            "convergence differs",
+            _CHANGED,
+        ),
+        _technique(
+            "optimizer loop",
+            "/workload/optimizer/foreach",
+            ["foreach", "fused"],
+            "foreach false: temporaries the size of all parameters; fused: no temporaries at all",
+            "foreach false: one small kernel for each parameter",
+            _SAME,
+        ),
+        _technique(
+            "key-value cache",
+            "/workload/cache",
+            ["dynamic", "static"],
+            "dynamic: grows with the text, but is copied as it grows; static: allocated once",
+            "static: room for the longest text from the start",
+            "unchanged",
+        ),
+    ]
+
+
+def _optimizers() -> list[str]:
+    from planner.models.optimizers import OPTIMIZERS
+
+    return list(OPTIMIZERS)
