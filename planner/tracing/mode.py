@@ -20,6 +20,15 @@ from planner.tracing.rules import CPU, DeviceRules
 
 _DEVICE = torch.ops.prim.device.default
 _ADD = torch.ops.aten.add.Tensor
+# What the gradients of gather, indexing, index_select and of selecting reductions are put with.
+_PUT = frozenset(
+    {
+        torch.ops.aten.scatter_add.default,
+        torch.ops.aten.index_put.default,
+        torch.ops.aten.index_add.default,
+        torch.ops.aten.scatter.src,
+    }
+)
 
 
 class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -110,8 +119,11 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             recompute=recompute,
             scratch_bytes=rules.scratch(func, args, kwargs, result, rules.device),
         )
-        if func is _ADD and self.in_backward and not recompute:
-            self._accumulate(inputs)
+        if self.in_backward and not recompute:
+            if func is _ADD:
+                self._accumulate(inputs)
+            elif func in _PUT:
+                self._put(inputs)
 
     def _on_device(self, tensors: list[Tensor]) -> list[Tensor]:
         return [tensor for tensor in tensors if self.execution.on_device(tensor)]
@@ -126,6 +138,18 @@ class TracingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         old = inputs[0]
         if len(inputs) == 2 and not old._is_view() and is_non_overlapping_and_dense_or_false(old):
             self.recorder.may_reuse(old)
+
+    def _put(self, inputs: list[Tensor]) -> None:
+        """Autograd's own nodes put such a gradient into the zeros that they have just made.
+
+        They make a second tensor only if one is like a subclass, as fake ones are (ATen/native
+        and torch/csrc/autograd/FunctionsManual.cpp: `areAnyTensorSubclassLike` in
+        `gather_backward`, `index_backward`, `index_select_backward`,
+        `value_selecting_reduction_backward`).
+        """
+        node = torch._C._current_autograd_node()
+        if not isinstance(node, torch.autograd.function.BackwardCFunction):
+            self.recorder.may_reuse(inputs[0])
 
     def _follow_recompute(self) -> bool:
         """Backward runs without grad mode; only a checkpoint's recomputation turns it on.

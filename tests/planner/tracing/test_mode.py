@@ -25,6 +25,19 @@ def embedded(x):
     return functional.embedding(torch.arange(90), x).sum()
 
 
+class Putting(torch.autograd.Function):
+    """A backward of one's own really makes two tensors."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x[:2] * 1.0
+
+    @staticmethod
+    def backward(ctx, grad):
+        zeros = grad.new_zeros(ROWS, 200)
+        return zeros.scatter_add(0, torch.zeros(2, 200, dtype=torch.int64), grad)
+
+
 # In which order two gradients of one tensor arrive decides whether the engine may add in place.
 LOSSES = {
     "one use": lambda x: x.sin().sum(),
@@ -38,6 +51,14 @@ LOSSES = {
     "tied, embedding first": lambda x: linear(x) + embedded(x),
     "a part": lambda x: x[:, :10].sin().sum() + x.sin().sum(),
     "products": lambda x: linear(x) + linear(x),
+    # Gradients that are put into zeros.
+    "gather": lambda x: x.gather(0, torch.zeros(2, 200, dtype=torch.int64)).sum(),
+    "index": lambda x: x[torch.arange(5)].sum(),
+    "index of two": lambda x: x[torch.arange(5), torch.arange(5)].sum(),
+    "index_select": lambda x: x.index_select(0, torch.arange(5)).sum(),
+    "max": lambda x: x.max(1).values.sum(),
+    "topk": lambda x: x.topk(3).values.sum(),
+    "put by a function": lambda x: Putting.apply(x).sum(),
 }
 
 
