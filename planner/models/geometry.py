@@ -116,6 +116,8 @@ def _stage_heads(config: PreTrainedConfig, pointer: str) -> Found:
     widths = _stage_widths(config)
     if name is None or widths is None or len(vars(config)[name]) > len(widths):
         return
+    if _is_list(config, "key_dim"):  # LeViT's heads have widths of their own
+        return
     for stage, heads in enumerate(vars(config)[name]):
         if not isinstance(heads, int) or heads < 1 or widths[stage] % heads:
             yield FieldProblem(
