@@ -17,6 +17,7 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,34 +27,39 @@ from planner.request import SimulationRequest
 from planner.versions import versions
 
 
-def predicted(request: SimulationRequest) -> int:
+def checked(case: Case) -> SimulationRequest:
+    """The request of a case."""
+    return check(SimulationRequest.model_validate(case))
+
+
+def predicted(case: Case) -> int:
     """Peak bytes of the simulation."""
     from planner.devices import BUILTIN
     from planner.simulation import simulate
     from planner.trace import trace
 
-    return simulate(trace(request, BUILTIN["cpu"])).peak_bytes
+    return simulate(trace(checked(case), BUILTIN["cpu"])).peak_bytes
 
 
-def measured(request: SimulationRequest) -> int:
+def measured(case: Case) -> int:
     """Peak bytes of the real run."""
     from profiler.run import measure_request
 
-    return measure_request(request, timing_budget_seconds=0.0).measured.peak_bytes
+    return measure_request(checked(case), timing_budget_seconds=0.0).measured.peak_bytes
 
 
-def memtracker(request: SimulationRequest) -> int:
+def memtracker(case: Case) -> int:
     """Peak bytes according to PyTorch's own tracker under FakeTensorMode."""
     from benchmarks.memtracker import peak_bytes
 
-    return peak_bytes(request)
+    return peak_bytes(checked(case))
 
 
-def in_child(function: Callable[[SimulationRequest], int], case: Case, timeout: float) -> Any:
+def in_child(function: Callable[[], Any], timeout: float) -> Any:
     """(result, seconds) of the function in a forked child, or the error as a string."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_report, args=(function, case, sender), daemon=True)
+    child = context.Process(target=_report, args=(function, sender), daemon=True)
     child.start()
     sender.close()
     try:
@@ -65,11 +71,10 @@ def in_child(function: Callable[[SimulationRequest], int], case: Case, timeout: 
     return answer
 
 
-def _report(function: Callable[[SimulationRequest], int], case: Case, sender: Any) -> None:
+def _report(function: Callable[[], Any], sender: Any) -> None:
     try:
-        request = check(SimulationRequest.model_validate(case))
         start = time.perf_counter()
-        result = function(request)
+        result = function()
         sender.send((result, time.perf_counter() - start))
     except BaseException as error:
         summary = traceback.format_exception_only(error)[-1].strip()
@@ -79,11 +84,11 @@ def _report(function: Callable[[SimulationRequest], int], case: Case, sender: An
 def row(name: str, case: Case, with_tracker: bool) -> dict[str, Any]:
     """All that is known of one case."""
     answers = {
-        "predicted": in_child(predicted, case, 300),
-        "measured": in_child(measured, case, 600),
+        "predicted": in_child(partial(predicted, case), 300),
+        "measured": in_child(partial(measured, case), 600),
     }
     if with_tracker:
-        answers["memtracker"] = in_child(memtracker, case, 300)
+        answers["memtracker"] = in_child(partial(memtracker, case), 300)
     return {"name": name, **answers}
 
 

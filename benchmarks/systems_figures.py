@@ -1,0 +1,71 @@
+"""Quantities that papers print, simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from planner.check import check
+from planner.devices import BUILTIN
+from planner.prediction import Prediction
+from planner.presets import PRESETS
+from planner.request import SimulationRequest
+from planner.simulation import simulate
+from planner.tape import Tape
+from planner.trace import trace
+
+MIB = 2**20
+Quantity = Callable[[], float]
+
+
+def traced(case: dict[str, Any], device: str = "cpu") -> Tape:
+    """The tape of a request."""
+    asked = check(SimulationRequest.model_validate({**case, "device": device}))
+    return trace(asked, BUILTIN[device])
+
+
+def predicted(case: dict[str, Any], device: str = "cpu") -> Prediction:
+    """The prediction of a request, of live bytes only."""
+    return simulate(traced(case, device))
+
+
+def million_parameters(preset: str) -> Quantity:
+    """Of the preset in its paper's size."""
+    inference = {"mode": "inference", "sequence_length": 64}
+
+    def run() -> float:
+        example = {**PRESETS[preset].example_workload("paper"), "batch_size": 1, **inference}
+        model = {"source": "preset", "name": preset, "size": "paper"}
+        return predicted({"model": model, "workload": example}).parameter_count / 1e6
+
+    return run
+
+
+def slope(few: dict[str, Any], many: dict[str, Any], device: str, by: float = 1) -> Quantity:
+    """MiB that the second request's peak is higher, over `by`."""
+
+    def run() -> float:
+        low, high = (predicted(case, device).peak_bytes for case in (few, many))
+        return (high - low) / by / MIB
+
+    return run
+
+
+def ratio(case: dict[str, Any], other: dict[str, Any], device: str) -> Quantity:
+    """Peak of the second request over that of the first."""
+
+    def run() -> float:
+        return predicted(other, device).peak_bytes / predicted(case, device).peak_bytes
+
+    return run
+
+
+def kept_mib(case: dict[str, Any], device: str = "cpu") -> Quantity:
+    """What the forward of a training step leaves for its backward."""
+
+    def run() -> float:
+        tape = traced(case, device)
+        first, end = tape.phase_events[tape.phases.index("step0.forward")]
+        return float(tape.live_bytes[end - 1] - tape.live_bytes[first - 1]) / MIB
+
+    return run
