@@ -12,8 +12,12 @@ from typing import Any
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
+from limits import parse as parse_rate
 
+from app.access.guard import OPEN, Guard
+from app.access.headers import SecurityHeaders
 from app.catalogue import endpoints as catalogue
 from app.context import Context
 from app.database import Database
@@ -102,8 +106,20 @@ def create_app(
     problems.install(app, known_fields(SimulationRequest, PlanRequest, RunCreate, DeviceProfile))
     metrics.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    # The last one added is the outermost.
+    rate = None if settings.rate_limit is None else parse_rate(settings.rate_limit)
+    app.add_middleware(Guard, required=settings.auth == "on", rate=rate)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(CorrelationIdMiddleware)
-    _complete_openapi(app)
+    _complete_openapi(app, settings.auth == "on")
     return app
 
 
@@ -131,8 +147,8 @@ def _version() -> str:
         return "0+source"
 
 
-def _complete_openapi(app: FastAPI) -> None:
-    """Add the schema of problems, which the responses refer to."""
+def _complete_openapi(app: FastAPI, needs_key: bool) -> None:
+    """Add the schema of problems, which the responses refer to, and how a key is sent."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -142,6 +158,18 @@ def _complete_openapi(app: FastAPI) -> None:
             schema = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas["Problem"] = schema
+            _describe_keys(document, needs_key)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _describe_keys(document: dict[str, Any], needed: bool) -> None:
+    """Where none is needed, one may be sent all the same."""
+    document["components"]["securitySchemes"] = {
+        "apiKey": {"type": "http", "scheme": "bearer", "description": "made by `headroom keys`"}
+    }
+    for path, methods in document["paths"].items():
+        if path not in OPEN:
+            for operation in methods.values():
+                operation["security"] = [{"apiKey": []}] if needed else [{"apiKey": []}, {}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import sys
@@ -35,14 +36,24 @@ def serve(
 
     Args:
         settings: which database, and all limits.
-        host: address to bind.
+        host: address to bind; beyond loopback calls need a key, unless the settings say otherwise.
         port: 0 takes any free one; the log tells which.
         with_worker: whether to start the local worker.
         worker_command: what to start as one; default `python -m app.engine`.
     """
     if settings.is_embedded:
         migrate(settings)
+    if settings.auth == "auto":
+        settings = settings.model_copy(update={"auth": "off" if _is_loopback(host) else "on"})
     asyncio.run(_serve(settings, host, port, with_worker, worker_command))
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what is bound there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _serve(

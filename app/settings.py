@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
+from limits import parse as parse_rate
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
@@ -34,6 +37,19 @@ class Settings(BaseSettings):
         default=None, description="sqlite:///path or postgresql://...; default SQLite in data_dir"
     )
 
+    auth: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="whether calls need an API key; auto: where `serve` binds beyond loopback",
+    )
+    rate_limit: str | None = Field(
+        default=None,
+        description="calls of one key, or of one address without keys, such as 600/minute; by each "
+        "replica",
+    )
+    cors_origins: list[str] = Field(
+        default=[],
+        description='pages of other origins that may call, as a JSON list: ["https://..."]',
+    )
     max_body_bytes: Bytes = Field(default=1024**2, description="largest request body")
     default_wait_s: float = Field(
         default=30.0, ge=0, description="how long a POST waits without a Prefer header"
@@ -81,6 +97,18 @@ class Settings(BaseSettings):
             parse_database_url(url)
         return url
 
+    @field_validator("rate_limit")
+    @classmethod
+    def _known_rate(cls, rate: str | None) -> str | None:
+        try:
+            if rate is not None:
+                parse_rate(rate)
+        except ValueError:
+            raise ValueError(
+                f"{rate!r} is no rate; write it like 600/minute or 20/second"
+            ) from None
+        return rate
+
     @property
     def is_embedded(self) -> bool:
         """Whether the database is a SQLite file, which `serve` migrates by itself."""
@@ -96,7 +124,7 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """Variables that make a child process have the same settings."""
         return {
-            f"HEADROOM_{name.upper()}": str(value)
+            f"HEADROOM_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
             for name, value in self.model_dump().items()
             if value is not None
         }

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from app.cli import render
-from app.cli.commands import arena, database, demo, listing, plan, service, simulate
+from app.cli.commands import arena, database, demo, keys, listing, plan, service, simulate
 from app.cli.console import err
 from app.cli.errors import CliError
 from planner.errors import HeadroomError, InvalidRequest
@@ -39,6 +39,7 @@ application.command(rich_help_panel=_LOOK)(listing.devices)
 application.command(rich_help_panel=_LOOK)(listing.workers)
 application.command(rich_help_panel=_SERVE)(service.serve)
 application.command(rich_help_panel=_SERVE)(service.worker)
+application.add_typer(keys.application, name="keys", rich_help_panel=_SERVE)
 application.add_typer(database.application, name="db", rich_help_panel=_SERVE)
 
 
@@ -58,7 +59,8 @@ def headroom(
     """Predict how much memory a PyTorch workload takes, and prove it by running it.
 
     Commands that need a service ask the one at --server (or the variable HEADROOM_SERVER);
-    `simulate`, `plan` and `run` also work without one: --local.
+    `simulate`, `plan` and `run` also work without one: --local. The key that a service may ask for
+    is taken from the variable HEADROOM_API_KEY.
 
     Exit codes: 0 done, 1 it failed, 2 the request or the command line is wrong, 3 it does not fit
     the memory.

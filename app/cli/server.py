@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ class Server:
 
     def __init__(self, url: str, client: httpx2.Client | None = None) -> None:
         self.url = url.rstrip("/")
-        self._client = client or httpx2.Client(base_url=self.url, timeout=_WAIT_S + 10)
+        self._client = client or httpx2.Client(
+            base_url=self.url, timeout=_WAIT_S + 10, headers=_key_header()
+        )
 
     def simulate(self, body: Resource, on_progress: OnProgress) -> Resource:
         """POST a simulation and wait until it has ended, however it has."""
@@ -109,6 +112,12 @@ class Server:
             ) from None
         except httpx2.InvalidURL as error:
             raise CliError(f"{self.url} is no address of a service: {error}") from None
+
+
+def _key_header() -> dict[str, str]:
+    """From the environment and not an option: command lines are seen by everyone on a machine."""
+    key = os.environ.get("HEADROOM_API_KEY")
+    return {} if not key else {"Authorization": f"Bearer {key}"}
 
 
 def _content(answer: httpx2.Response) -> Any:

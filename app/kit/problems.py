@@ -30,10 +30,13 @@ _STATUS: dict[type[HeadroomError], int] = {
 }
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("bad-request", "The request cannot be read"),
+    401: ("unauthorized", "The service does not know who asks"),
+    403: ("forbidden", "The key does not permit this"),
     404: ("not-found", "There is no such resource"),
     405: ("method-not-allowed", "The resource does not know this method"),
     413: ("body-too-large", "The body is larger than this service accepts"),
     415: ("unsupported-media-type", "The body is not JSON"),
+    429: ("too-many-requests", "More requests than this service takes of one client"),
 }
 
 

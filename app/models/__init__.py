@@ -1,7 +1,9 @@
 """The tables. Importing this package fills `Base.metadata`."""
 
+from app.models.api_key import ApiKey
 from app.models.artifact import Artifact
 from app.models.attempt import JobAttempt
+from app.models.audit import AuditEntry
 from app.models.base import Base, JobStatus
 from app.models.context import DeviceContext
 from app.models.device import Device
@@ -13,7 +15,9 @@ from app.models.simulation import Simulation
 from app.models.worker import Worker
 
 __all__ = [
+    "ApiKey",
     "Artifact",
+    "AuditEntry",
     "Base",
     "Device",
     "DeviceContext",

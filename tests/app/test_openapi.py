@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -10,6 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
+from app.access.keys import Scope, make_key
+from app.access.repository import add_key
+from app.database import Database
 from app.main import create_app
 from app.settings import Settings
 from planner.check import check
@@ -34,16 +38,29 @@ EXCLUDED = [positive_data_acceptance]
 @pytest.fixture(scope="module")
 def schema(request, tmp_path_factory):
     settings = make_settings(request, tmp_path_factory.mktemp("fuzzed"), "sqlite")
-    app = create_app(settings, check=check)
+    app = create_app(settings.model_copy(update={"auth": "on"}), check=check)
     with TestClient(app, raise_server_exceptions=False) as client:
         while client.get("/readyz").status_code != 200:
             time.sleep(0.1)
-        yield schemathesis.openapi.from_asgi("/openapi.json", app)
+        yield (
+            schemathesis.openapi.from_asgi("/openapi.json", app),
+            asyncio.run(stored_key(settings)),
+        )
+
+
+async def stored_key(settings) -> str:
+    key, database = make_key(), Database(settings.url)
+    async with database.write() as session:
+        await add_key(session, key, "fuzzing", frozenset({Scope.WRITE}), None)
+    await database.close()
+    return key.text
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_answer_is_as_documented_and_none_is_a_5xx(schema, method, path):
-    @given(case=schema[path][method].as_strategy())
+    document, key = schema
+
+    @given(case=document[path][method].as_strategy())
     @hypothesis_settings(
         max_examples=int(os.environ.get("HEADROOM_FUZZ_EXAMPLES", "30")),
         deadline=None,
@@ -52,7 +69,9 @@ def test_every_answer_is_as_documented_and_none_is_a_5xx(schema, method, path):
     )
     def fuzz(case):
         case.call_and_validate(
-            headers={"Prefer": "respond-async"}, excluded_checks=EXCLUDED, timeout=30
+            headers={"Prefer": "respond-async", "Authorization": f"Bearer {key}"},
+            excluded_checks=EXCLUDED,
+            timeout=30,
         )
 
     fuzz()

@@ -1,0 +1,164 @@
+"""`headroom keys`: who may call a service. Works on the service's database, as `headroom db`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import render
+from app.cli.backend import JsonOption
+from app.cli.commands.service import load_settings
+from app.cli.console import err, out, print_json
+from app.cli.errors import usage_error
+
+application = typer.Typer(help="Keys that calls of the service need.", no_args_is_help=True)
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@application.callback()
+def keys() -> None:
+    """Keys that calls of the service need, wherever it is bound beyond loopback."""
+
+
+@application.command()
+def create(
+    name: Annotated[str, typer.Argument(help="For whom or what, in words.")],
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            metavar="SCOPE",
+            help="read, write (and read), worker or admin (everything); repeatable. Default: "
+            "write.",
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="After which it is invalid: 12h, 90d. Default: never."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a key and print it, once: only a digest of it is stored.
+
+    headroom keys create "CI of the vision team" --scope write --expires 90d
+    """
+    from app.access.keys import Scope, make_key
+    from app.access.repository import add_key
+    from app.kit.columns import utc_now
+
+    if not 1 <= len(name) <= 100:
+        raise usage_error("a name has 1 to 100 characters")
+    try:
+        wanted = frozenset(Scope(scope) for scope in scopes or ["write"])
+    except ValueError as error:
+        raise usage_error(f"--scope: {error}; scopes are {', '.join(Scope)}") from None
+    expires_at = None if expires is None else utc_now() + _duration(expires)
+    key = make_key()
+
+    async def store() -> dict[str, Any]:
+        async with _session() as session:
+            return _shown(await add_key(session, key, name, wanted, expires_at))
+
+    stored = _run(store())
+    if json:
+        print_json({**stored, "key": key.text})
+        return
+    print(key.text)
+    err.print(f"Key {key.prefix} ({', '.join(stored['scopes'])}): it is not shown again.")
+
+
+@application.command(name="list")
+def list_(json: JsonOption = False) -> None:
+    """Every key, newest first: what it permits, when it ends, when it was last used."""
+    from app.access.repository import all_keys
+
+    async def read() -> list[dict[str, Any]]:
+        async with _session() as session:
+            return [_shown(row) for row in await all_keys(session)]
+
+    found = _run(read())
+    columns = [
+        ("Prefix", "prefix"),
+        ("Name", "name"),
+        ("Scopes", "scopes"),
+        ("State", "state"),
+        ("Expires", "expires_at"),
+        ("Last used", "last_used_at"),
+    ]
+    empty = "No keys. `headroom keys create NAME` makes one."
+    print_json(found) if json else out.print(render.listing(columns, found, empty))
+
+
+@application.command()
+def revoke(
+    prefix: Annotated[str, typer.Argument(help="The key's prefix, as `headroom keys list` says.")],
+) -> None:
+    """Make a key invalid for good; replicas hear of it within 5 s."""
+    from app.access.repository import revoke as revoke_key
+
+    async def store() -> dict[str, Any] | None:
+        async with _session() as session:
+            row = await revoke_key(session, prefix)
+            return None if row is None else _shown(row)
+
+    found = _run(store())
+    if found is None:
+        raise usage_error(f"there is no key {prefix!r}; `headroom keys list` shows them")
+    out.print(f"Key {prefix} ({found['name']}) is revoked")
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    try:
+        return asyncio.run(work)
+    except (OperationalError, ProgrammingError) as error:
+        raise usage_error(
+            f"the database cannot be used ({error.orig}); run `headroom db upgrade` first"
+        ) from None
+
+
+@asynccontextmanager
+async def _session() -> AsyncIterator[Any]:
+    from app.database import Database
+
+    database = Database(load_settings().url)
+    try:
+        async with database.write() as session:
+            yield session
+    finally:
+        await database.close()
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    from app.kit.columns import utc_now
+
+    expired = row.expires_at is not None and row.expires_at <= utc_now()
+    state = "revoked" if row.revoked_at is not None else "expired" if expired else "valid"
+    return {
+        "prefix": row.prefix,
+        "name": row.name,
+        "scopes": row.scopes,
+        "state": state,
+        "created_at": _minute(row.created_at),
+        "expires_at": _minute(row.expires_at),
+        "last_used_at": _minute(row.last_used_at),
+    }
+
+
+def _minute(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="minutes")
+
+
+def _duration(text: str) -> timedelta:
+    found = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", text)
+    if found is None:
+        raise usage_error(f"--expires {text!r} is no time; write it like 12h, 90d or 8w")
+    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
