@@ -22,12 +22,11 @@ from app.devices.measured import remember_context
 from app.engine.queues import ANSWERING, run_queue
 from app.errors import WorkerIdTaken
 from app.kit.columns import utc_now
-from app.models import Event, Worker
+from app.models import Event, Worker, WorkerState
 from planner.versions import versions
 from profiler.labels import card_description, card_labels
 from profiler.nvml import Gpu
 
-ONLINE, STOPPED, DEAD = "online", "stopped", "dead"
 DEFAULT_LABELS = {"device": "cpu"}
 
 
@@ -115,7 +114,7 @@ async def attach(database: Database, worker_id: str, attachment: Attachment) -> 
         await session.merge(
             Worker(
                 id=worker_id,
-                state=ONLINE,
+                state=WorkerState.ONLINE,
                 labels=attachment.labels,
                 run_queue=run_queue(attachment.labels),
                 simulates=attachment.simulates,
@@ -128,7 +127,7 @@ async def attach(database: Database, worker_id: str, attachment: Attachment) -> 
                 last_seen_at=now,
             )
         )
-        session.add(_state_event(worker_id, ONLINE))
+        session.add(_state_event(worker_id, WorkerState.ONLINE))
         await _remember_context(session, worker_id, attachment)
 
 
@@ -153,20 +152,29 @@ async def heartbeat(database: Database, worker_id: str, jobs: Sequence[str]) -> 
             return
         worker.last_seen_at = utc_now()
         worker.jobs = list(jobs)
-        if worker.state != ONLINE:
+        if worker.state == WorkerState.LOST:
             # It was frozen and taken for dead, and is back.
-            worker.state = ONLINE
-            session.add(_state_event(worker_id, ONLINE))
+            worker.state = WorkerState.ONLINE
+            session.add(_state_event(worker_id, WorkerState.ONLINE))
 
 
-async def detach(database: Database, worker_id: str, state: str) -> None:
+async def drain(database: Database, worker_id: str) -> None:
+    """Write that the worker takes no more jobs."""
+    async with database.write() as session:
+        worker = await session.get(Worker, worker_id)
+        if worker is not None:
+            worker.state = WorkerState.DRAINING
+            session.add(_state_event(worker_id, WorkerState.DRAINING))
+
+
+async def detach(database: Database, worker_id: str) -> None:
     """Write that the worker is gone."""
     async with database.write() as session:
         worker = await session.get(Worker, worker_id)
         if worker is not None:
-            worker.state = state
+            worker.state = WorkerState.OFFLINE
             worker.jobs = []
-            session.add(_state_event(worker_id, state))
+            session.add(_state_event(worker_id, WorkerState.OFFLINE))
 
 
 def _state_event(worker_id: str, state: str) -> Event:

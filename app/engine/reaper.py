@@ -8,13 +8,13 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 
 from app.database import Database, row_count
-from app.engine import attachment
 from app.engine.client import EngineClient
 from app.jobs import lifecycle
 from app.kit.columns import utc_now
-from app.models import Event, IdempotencyKey, Worker
+from app.models import Event, IdempotencyKey, Worker, WorkerState
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED
+from app.models.worker import ATTACHED
 from app.settings import Settings
 from planner.errors import WorkerCrashed
 
@@ -40,9 +40,7 @@ class Reaper:
 
     async def _silent_workers(self) -> list[str]:
         limit = utc_now() - timedelta(seconds=self._settings.worker_stale_s)
-        silent = select(Worker.id).where(
-            Worker.state == attachment.ONLINE, Worker.last_seen_at < limit
-        )
+        silent = select(Worker.id).where(Worker.state.in_(ATTACHED), Worker.last_seen_at < limit)
         async with self._database.read() as session:
             return list((await session.scalars(silent)).all())
 
@@ -50,20 +48,20 @@ class Reaper:
         limit = utc_now() - timedelta(seconds=self._settings.worker_stale_s)
         dies = (
             update(Worker)
-            .where(Worker.id == worker_id, Worker.state == attachment.ONLINE)
+            .where(Worker.id == worker_id, Worker.state.in_(ATTACHED))
             .where(Worker.last_seen_at < limit)
-            .values(state=attachment.DEAD, jobs=[])
+            .values(state=WorkerState.LOST, jobs=[])
         )
         async with self._database.write() as session:
             if not await row_count(session, dies):
                 return  # another reaper was first, or the worker is back
             requeued = await lifecycle.requeue(session, worker_id, AttemptOutcome.LOST)
-            data = {"id": worker_id, "kind": "worker", "state": attachment.DEAD}
+            data = {"id": worker_id, "kind": "worker", "state": WorkerState.LOST}
             session.add(Event(kind="worker", resource_id=worker_id, data=data))
         # Should this process die right here, the rows stay queued and their workflows pending:
         # the worker's next life, or any later reaper that finds it dead, requeues them.
         await self._engine.requeue_jobs_of(worker_id)
-        _log.warning("worker %s is dead; requeued %s", worker_id, requeued)
+        _log.warning("worker %s is lost; requeued %s", worker_id, requeued)
 
     async def _fail_orphans(self) -> None:
         """Jobs unfinished here that the engine will never run: give them a final state."""
@@ -88,7 +86,7 @@ class Reaper:
         async with self._database.write() as session:
             await session.execute(delete(Event).where(Event.created_at < kept))
             await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < kept))
-            gone = (Worker.state != attachment.ONLINE) & (
+            gone = Worker.state.not_in(ATTACHED) & (
                 Worker.last_seen_at < now - _FORGET_WORKERS_AFTER
             )
             await session.execute(delete(Worker).where(gone))

@@ -226,6 +226,8 @@ class _WorkerProcess:
 
     async def _stop_taking_jobs(self) -> None:
         """When told to stop, interrupt the jobs at hand; when orphaned, let them finish first."""
+        with _logged("telling that the worker drains"):
+            await attachments.drain(self._database, self._worker_id)
         longest = max(self._settings.run_timeout_s, self._settings.plan_timeout_s)
         patience = 0 if self._told_to_stop.is_set() else int(longest) + 60
         closing = asyncio.create_task(
@@ -245,7 +247,7 @@ class _WorkerProcess:
         async with self._database.write() as session:
             await lifecycle.requeue(session, self._worker_id, AttemptOutcome.INTERRUPTED)
         await self._engine.requeue_jobs_of(self._worker_id)
-        await attachments.detach(self._database, self._worker_id, attachments.STOPPED)
+        await attachments.detach(self._database, self._worker_id)
         await self._engine.close()
         await self._database.close()
 

@@ -8,10 +8,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.context import ContextDep
-from app.engine.attachment import ONLINE
 from app.errors import NotReady
 from app.jobs.schemas import problems
-from app.workers.service import all_workers, state_of
+from app.workers.service import TAKING, all_workers, state_of
 
 router = APIRouter(tags=["health"])
 
@@ -52,5 +51,5 @@ async def readiness(context: ContextDep) -> Readiness:
         raise NotReady("the service is starting")
     async with context.database.read() as session:
         workers = await all_workers(session)
-    online = sum(state_of(worker, context.settings) == ONLINE for worker in workers)
+    online = sum(state_of(worker, context.settings) in TAKING for worker in workers)
     return Readiness(workers_online=online)

@@ -8,11 +8,10 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from sqlalchemy import func, select
 
 from app.context import Context, ContextDep
-from app.engine.attachment import ONLINE
 from app.jobs import lifecycle
 from app.models import JobStatus, Run
 from app.models.base import UNFINISHED
-from app.workers.service import all_workers, state_of
+from app.workers.service import TAKING, all_workers, state_of
 
 router = APIRouter()
 
@@ -58,5 +57,5 @@ async def _collect(context: Context, registry: CollectorRegistry) -> None:
                 queued.labels(queue).set(count)
         mean = await session.scalar(select(func.avg(func.abs(Run.relative_error))))
         for worker in await all_workers(session):
-            online.labels(worker.id).set(state_of(worker, context.settings) == ONLINE)
+            online.labels(worker.id).set(state_of(worker, context.settings) in TAKING)
     error.set(float("nan") if mean is None else mean)

@@ -12,7 +12,7 @@ from app.models.idempotency import IdempotencyKey
 from app.models.plan import Plan
 from app.models.run import Run
 from app.models.simulation import Simulation
-from app.models.worker import Worker
+from app.models.worker import Worker, WorkerState
 
 __all__ = [
     "ApiKey",
@@ -29,4 +29,5 @@ __all__ = [
     "Run",
     "Simulation",
     "Worker",
+    "WorkerState",
 ]

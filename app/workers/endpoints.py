@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.context import ContextDep
 from app.jobs.schemas import problems
+from app.models import WorkerState
 from app.workers.service import all_workers, state_of
+from planner.versions import versions
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])
 
@@ -21,11 +23,16 @@ class WorkerResource(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str
-    state: Literal["online", "stopped", "dead"]
+    state: WorkerState
     labels: dict[str, str]
     simulates: bool = Field(description="whether it takes simulations and plans besides runs")
     device: dict[str, Any]
     versions: dict[str, str]
+    differs_in: list[str] = Field(
+        [],
+        description="packages whose version is another one than the service's: what this worker"
+        " predicts and measures may be of another kind",
+    )
     hostname: str
     jobs: list[str] = Field(description="ids of what it is doing")
     started_at: datetime
@@ -44,8 +51,10 @@ async def list_(context: ContextDep) -> WorkerList:
     """Workers and what they are doing."""
     async with context.database.read() as session:
         workers = await all_workers(session)
-    items = []
+    items, ours = [], versions()
     for worker in workers:
         worker.state = state_of(worker, context.settings)
-        items.append(WorkerResource.model_validate(worker))
+        item = WorkerResource.model_validate(worker)
+        item.differs_in = [name for name in ours if worker.versions.get(name) != ours[name]]
+        items.append(item)
     return WorkerList(items=items)

@@ -8,21 +8,28 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
-from app.engine.attachment import DEAD, DEFAULT_LABELS, ONLINE
+from app.engine.attachment import DEFAULT_LABELS
 from app.engine.queues import ANSWERING, matches, run_queue
 from app.jobs.lifecycle import Job
 from app.kit.columns import utc_now
-from app.models import JobStatus, Run, Worker
+from app.models import JobStatus, Run, Worker, WorkerState
 from app.models.base import UNFINISHED
+from app.models.worker import ATTACHED
 from app.settings import Settings
 from planner.errors import InvalidRequest
 
+TAKING = (WorkerState.ONLINE, WorkerState.BUSY)
+"""States of workers that take jobs, now or next."""
 
-def state_of(worker: Worker, settings: Settings) -> str:
-    """`online`, `stopped` or `dead`; one that has been silent too long is dead before the reaper
-    says so."""
+
+def state_of(worker: Worker, settings: Settings) -> WorkerState:
+    """As it is now: one that has been silent too long is lost before the reaper says so."""
     silent = worker.last_seen_at < utc_now() - timedelta(seconds=settings.worker_stale_s)
-    return DEAD if worker.state == ONLINE and silent else worker.state
+    if worker.state in ATTACHED and silent:
+        return WorkerState.LOST
+    if worker.state == WorkerState.ONLINE and worker.jobs:
+        return WorkerState.BUSY
+    return WorkerState(worker.state)
 
 
 async def all_workers(session: AsyncSession) -> list[Worker]:
@@ -42,7 +49,7 @@ async def choose_queue(session: AsyncSession, settings: Settings, wanted: dict[s
     """
     workers = await all_workers(session)
     able = [worker for worker in workers if matches(worker.labels, wanted)]
-    online = [worker for worker in able if state_of(worker, settings) == ONLINE]
+    online = [worker for worker in able if state_of(worker, settings) in TAKING]
     queues = {worker.run_queue for worker in online or able}
     if not queues:
         if matches(DEFAULT_LABELS, wanted):
@@ -65,7 +72,7 @@ async def waiting_warnings(context: Context, job: Job) -> list[str]:
         workers = await all_workers(session)
     for worker in workers:
         takes = worker.simulates if job.queue in ANSWERING else worker.run_queue == job.queue
-        if takes and state_of(worker, context.settings) == ONLINE:
+        if takes and state_of(worker, context.settings) in TAKING:
             return []
     return ["no worker that can take it is attached now; it starts when one is"]
 

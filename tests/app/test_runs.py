@@ -113,7 +113,7 @@ class TestLabels:
         self, client, database, simulation_id
     ):
         await attach(database, "gone", describe_worker({"room": "blue"}, None))
-        await detach(database, "gone", "stopped")
+        await detach(database, "gone")
         request = {"simulation_id": simulation_id, "labels": {"device": "cpu"}}
         assert client.post(URL, json=request).json()["warnings"] != []
         await attach(database, "here", describe_worker({"room": "red"}, None))
@@ -125,7 +125,7 @@ class TestLabels:
         run = client.post(URL, json={"simulation_id": simulation_id}).json()
         assert run["warnings"] != []
         (worker,) = client.get("/v1/workers").json()["items"]
-        assert worker["state"] == "dead"
+        assert worker["state"] == "lost"
 
 
 class TestPlans:

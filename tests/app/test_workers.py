@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.engine.attachment import attach, describe_worker
-from app.models import Simulation
+from app.engine.attachment import attach, describe_worker, detach, drain, heartbeat
+from app.models import Simulation, Worker
 from profiler import nvml
 from profiler.nvml import Gpu
 from tests.app.fakes import body
@@ -85,3 +85,31 @@ async def test_a_run_wants_the_card_that_was_predicted_unless_labels_ask_for_ano
         await attach(database, "v", on(H100))
         response = client.post("/v1/runs", json=request)
         assert response.json()["labels"] == {"device": "cuda", "profile": "h100-80gb"}
+
+
+def the_worker(client):
+    (worker,) = client.get("/v1/workers").json()["items"]
+    return worker
+
+
+async def test_states_of_a_worker_that_works_and_leaves(client, database):
+    await attach(database, "w", describe_worker(None, None))
+    assert the_worker(client)["state"] == "online"
+    await heartbeat(database, "w", ["sim_1"])
+    assert the_worker(client)["state"] == "busy"
+    assert client.get("/readyz").json()["workers_online"] == 1
+    await drain(database, "w")
+    await heartbeat(database, "w", ["sim_1"])
+    assert the_worker(client)["state"] == "draining"
+    assert client.get("/readyz").json()["workers_online"] == 0
+    await detach(database, "w")
+    assert the_worker(client)["state"] == "offline"
+
+
+async def test_a_worker_of_other_versions_is_told_apart(client, database):
+    await attach(database, "w", describe_worker(None, None))
+    assert the_worker(client)["differs_in"] == []
+    async with database.write() as session:
+        worker = await session.get(Worker, "w")
+        worker.versions = {**worker.versions, "torch": "2.12.0"}
+    assert the_worker(client)["differs_in"] == ["torch"]

@@ -88,6 +88,7 @@ def workers(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> 
         ("Labels", "labels"),
         ("Device", "device.name"),
         ("Torch", "versions.torch"),
+        ("Not the service's", "differs_in"),
         ("Last seen", "last_seen_at"),
     ]
     _show(page, columns, "No worker is attached; start one with `headroom worker`.", json)

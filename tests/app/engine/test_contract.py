@@ -111,7 +111,9 @@ async def test_jobs_are_done_by_a_worker_with_the_labels(client, database, start
     assert run["problem"]["type"] == "out-of-memory"
 
     workers = {worker["id"]: worker for worker in client.get("/v1/workers").json()["items"]}
-    assert workers["plain"]["state"] == workers["blue"]["state"] == "online"
+    # Busy until the next heartbeat says that it has no job any more.
+    assert workers["plain"]["state"] in ("online", "busy")
+    assert workers["blue"]["state"] == "online"
     assert workers["plain"]["simulates"]
     assert not workers["blue"]["simulates"]
     # The queue of another label is left alone.
@@ -176,7 +178,8 @@ async def test_another_worker_takes_the_jobs_of_a_killed_one(client, database, s
     wait_for(client, f"{URL}/{job_id}", "succeeded")
     assert await attempts(database, job_id) == ["lost", "finished"]
     workers = {each["id"]: each["state"] for each in client.get("/v1/workers").json()["items"]}
-    assert workers == {"dies": "dead", "lives": "online"}
+    assert workers["dies"] == "lost"
+    assert workers["lives"] in ("online", "busy")
 
 
 def freeze(worker: subprocess.Popen[bytes], folder: Path) -> None:
