@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, func, or_, select
 
 from app.context import Context
+from app.database import Database
+from app.engine.client import EngineClient
 from app.errors import Conflict, NotFound
 from app.jobs import artifacts, idempotency, lifecycle
 from app.jobs.lifecycle import Job
@@ -48,13 +50,19 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
     if cancelled is not None:
         assert isinstance(cancelled, table)
         return cancelled
-    await _delete(context, table, job_id)
-    await context.engine.delete(job_id)
+    await delete_finished(context.database, context.engine, table, job_id)
     return None
 
 
-async def _delete(context: Context, table: type[Any], job_id: str) -> None:
-    async with context.database.write() as session:
+async def delete_finished(
+    database: Database, engine: EngineClient, table: type[Any], job_id: str
+) -> None:
+    """Delete a finished job with everything that it left.
+
+    Raises:
+        Conflict: a simulation or a plan still has runs.
+    """
+    async with database.write() as session:
         await lifecycle.lock(session, job_id)  # a run of it may be on its way
         refer = or_(Run.simulation_id == job_id, Run.plan_id == job_id)
         runs = select(func.count()).select_from(Run).where(refer)
@@ -66,6 +74,7 @@ async def _delete(context: Context, table: type[Any], job_id: str) -> None:
         await idempotency.forget(session, job_id)
         data = {"id": job_id, "kind": table.kind, "status": "deleted"}
         session.add(Event(kind=table.kind, resource_id=job_id, data=data))
+    await engine.delete(job_id)
 
 
 async def compute(context: Context, job: Job, file: str, work: Callable[[bytes], Result]) -> Result:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +14,10 @@ from app.cli import render
 from app.cli.backend import JsonOption
 from app.cli.commands.service import load_settings
 from app.cli.console import err, out, print_json
+from app.cli.duration import parse_duration
 from app.cli.errors import usage_error
 
 application = typer.Typer(help="Keys that calls of the service need.", no_args_is_help=True)
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @application.callback()
@@ -59,7 +57,7 @@ def create(
         wanted = frozenset(Scope(scope) for scope in scopes or ["write"])
     except ValueError as error:
         raise usage_error(f"--scope: {error}; scopes are {', '.join(Scope)}") from None
-    expires_at = None if expires is None else utc_now() + _duration(expires)
+    expires_at = None if expires is None else utc_now() + parse_duration(expires, "--expires")
     key = make_key()
 
     async def store() -> dict[str, Any]:
@@ -155,10 +153,3 @@ def _shown(row: Any) -> dict[str, Any]:
 
 def _minute(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat(timespec="minutes")
-
-
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", text)
-    if found is None:
-        raise usage_error(f"--expires {text!r} is no time; write it like 12h, 90d or 8w")
-    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})
