@@ -195,7 +195,7 @@ def _request_techniques() -> list[Entry]:
         _technique(
             "freezing",
             "/model/freeze",
-            ["glob patterns of parameter names"],
+            ["glob patterns of parameter names; /model/train names those that learn all the same"],
             "gradients and optimizer state of the frozen parameters, and what only they need saved",
             "nothing",
             f"{_CHANGED}: frozen parameters do not learn",

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from planner.architecture.attention import Attention, Size
 from planner.architecture.feed_forward import FeedForward
 from planner.data import Data
+from planner.fine_tuning import Frozen, Lora, Trained
 
 MAX_BLOCKS = 1_000
 
@@ -143,9 +144,9 @@ class ArchitectureModel(Data):
     tie_word_embeddings: bool = Field(
         True, description="the head that predicts tokens has the embedding's weight"
     )
-    freeze: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
-        [], max_length=1_000, description="glob patterns of parameter names that get no gradient"
-    )
+    lora: Lora | None = None
+    freeze: Frozen = Field([])
+    train: Trained = Field([])
 
     @property
     def is_causal(self) -> bool:

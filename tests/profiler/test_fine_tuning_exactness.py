@@ -1,0 +1,32 @@
+"""Predicted and measured bytes where only a part of an architecture learns, phase by phase."""
+
+import pytest
+
+from tests.planner.models.architecture.descriptions import request
+from tests.profiler.exactness import predicted_and_measured
+
+CLASSES = {"task": "text-classification"}
+LORA = {"r": 4, "dropout": 0.1, "target_modules": "all-linear"}
+CASES = {
+    "biases": {**CLASSES, "model": {"freeze": ["*"], "train": ["*bias", "classifier.*"]}},
+    "low rank": {"model": {"lora": {"r": 4}}},
+    "low rank everywhere, autocast": {
+        "model": {"lora": LORA},
+        "workload": {"precision": "amp-bf16"},
+    },
+    "low rank, checkpointed": {
+        **CLASSES,
+        "model": {"lora": {"r": 4}, "train": ["*classifier*"]},
+        "strategy": {"checkpointing": "full"},
+    },
+    "low rank, reversible": {"model": {"lora": {"r": 4}}, "residual": "reversible"},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_phase_is_predicted(name):
+    predicted, measured = predicted_and_measured(request(**CASES[name]))
+    for ours, real in zip(predicted.phases, measured.phases, strict=True):
+        # Python numbers that autograd saves as tensors of 8 bytes pass through no op (see docs).
+        assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=256), ours.name
+        assert ours.end_bytes == pytest.approx(real.end_bytes, abs=256), ours.name
