@@ -193,6 +193,15 @@ def _request_techniques() -> list[Entry]:
             f"{_CHANGED}: only the adapters learn",
         ),
         _technique(
+            "bottleneck adapters",
+            "/model/blocks/adapter",
+            ["size", "activation", "after"],
+            "with all else frozen: gradients and optimizer state of everything but the adapters"
+            " (arXiv 1902.00751)",
+            "two small products after each part of a block, and what they save for backward",
+            f"{_CHANGED}: a network of its own",
+        ),
+        _technique(
             "freezing",
             "/model/freeze",
             ["glob patterns of parameter names; /model/train names those that learn all the same"],

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from planner.architecture.adapter import Adapter
 from planner.architecture.attention import Attention, Size
 from planner.architecture.feed_forward import FeedForward
 from planner.data import Data
@@ -111,6 +112,9 @@ class Blocks(Data):
         "none", description="parameters that all of these blocks have in common (ALBERT)"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="of what is added to the residual")
+    adapter: Adapter | None = Field(
+        None, description="each block's own, also where all else is shared (arXiv 2303.16100)"
+    )
 
     def attention_of(self, index: int) -> Attention:
         """Of the block of this number; a list is taken in turn."""

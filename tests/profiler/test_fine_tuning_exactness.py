@@ -7,6 +7,11 @@ from tests.profiler.exactness import predicted_and_measured
 
 CLASSES = {"task": "text-classification"}
 LORA = {"r": 4, "dropout": 0.1, "target_modules": "all-linear"}
+ADAPTED = {
+    "adapter": {"size": 4},
+    "dropout": 0.1,
+    "model": {"freeze": ["*"], "train": ["*.adapter.*", "*norm.*", "classifier.*"]},
+}
 CASES = {
     "biases": {**CLASSES, "model": {"freeze": ["*"], "train": ["*bias", "classifier.*"]}},
     "low rank": {"model": {"lora": {"r": 4}}},
@@ -20,6 +25,15 @@ CASES = {
         "strategy": {"checkpointing": "full"},
     },
     "low rank, reversible": {"model": {"lora": {"r": 4}}, "residual": "reversible"},
+    "adapters": {**CLASSES, **ADAPTED},
+    "adapters, shared blocks": {**CLASSES, **ADAPTED, "share": "all", "norm_position": "post"},
+    "adapters, reversible": {**CLASSES, **ADAPTED, "residual": "reversible"},
+    "adapters, checkpointed": {
+        **CLASSES,
+        **ADAPTED,
+        "share": "all",
+        "strategy": {"checkpointing": "full"},
+    },
 }
 
 

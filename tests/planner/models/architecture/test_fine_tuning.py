@@ -5,6 +5,7 @@ import torch
 
 from planner.architecture import ArchitectureModel
 from planner.errors import InvalidRequest
+from planner.models.architecture.adapter import Adapter
 from planner.models.architecture.job import build_architecture
 from planner.request import Workload
 from planner.strategy import Strategy
@@ -106,3 +107,43 @@ def test_rank_4_adapters_of_gpt3_have_the_published_number_of_parameters():
     assert adapters == 18_874_368
     assert 2 * adapters == 36 * 2**20
     assert round(sum(p.numel() for p in network.parameters()) / 1e9) == 175
+
+
+ADAPTERS = {"freeze": ["*"], "train": ["*.adapter.*", "*norm.*", "classifier.*"]}
+
+
+@pytest.mark.parametrize("form", [{}, {"norm_position": "post"}, {"residual": "reversible"}])
+@pytest.mark.parametrize(("after", "count"), [("both", 2), ("attention", 1), ("feed_forward", 1)])
+def test_an_adapter_has_the_parameters_of_its_formula(form, after, count):
+    network, inputs = build(request(**CLASSES, **form, adapter={"size": 4, "after": after}))
+    own = {name: p.numel() for name, p in network.named_parameters() if ".adapter." in name}
+    assert sum(own.values()) == 2 * count * (2 * 32 * 4 + 32 + 4)  # two blocks
+    assert after == "both" or all(f".{after}.adapter." in name for name in own)
+    assert own.keys() <= learned(network, inputs)
+
+
+def test_an_adapter_starts_close_to_the_identity_and_adds_its_maps():
+    torch.manual_seed(0)
+    layer, x = Adapter(32, 4, "relu").double(), torch.randn(2, 8, 32, dtype=torch.float64)
+    torch.testing.assert_close(layer(x), x, atol=1e-3, rtol=0)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_()
+    down, up = layer.down_proj, layer.up_proj
+    inner = (x @ down.weight.T + down.bias).clamp(min=0)
+    torch.testing.assert_close(layer(x), x + inner @ up.weight.T + up.bias)
+
+
+def test_blocks_that_share_all_keep_adapters_of_their_own():
+    """adapter-ALBERT (arXiv 2303.16100): own adapters and classifier over a frozen backbone."""
+    asked = request(**CLASSES, share="all", repeat=3, adapter={"size": 4}, model=ADAPTERS)
+    network, inputs = build(asked)
+    first, *others = network.groups[0].blocks
+    for block in others:
+        assert block.attention.function is first.attention.function
+        assert block.feed_forward.norm is first.feed_forward.norm
+        assert block.feed_forward.adapter is not first.feed_forward.adapter
+    names = learned(network, inputs)
+    assert names == trainable(network)
+    assert sum(".adapter." in name for name in names) == 3 * 2 * 4
+    assert not any(".function." in name or "embedding" in name for name in names)
