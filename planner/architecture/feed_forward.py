@@ -62,6 +62,7 @@ class MemoryFeedForward(Data):
         2, ge=0, le=8, description="further bits of the second layer's codes"
     )
     temperature: float = Field(1.0, gt=0, le=1e3, description="t of a code's probability")
+    score: Literal["paper", "released"] = Field("paper", description="as of the projection")
     lookup: Literal["embedding_bag", "gather"] = Field(
         "embedding_bag", description="fused, or every row read on its own: the same numbers"
     )

@@ -69,6 +69,7 @@ def build_attention(
             bits=projection.bits,
             temperature=projection.temperature,
             lookup=projection.lookup,
+            score=projection.score,
         )
     else:
         bias, rank = projection.bias, projection.rank
@@ -172,7 +173,7 @@ def build_feed_forward(
             )
         case described_feed_forward.MemoryFeedForward():
             return MemoryFeedForward(
-                hidden, spec.bits, spec.expansion_bits, spec.temperature, spec.lookup
+                hidden, spec.bits, spec.expansion_bits, spec.temperature, spec.lookup, spec.score
             )
         case described_feed_forward.ExpertsFeedForward():
             return ExpertsFeedForward(

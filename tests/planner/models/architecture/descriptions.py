@@ -44,6 +44,7 @@ def build(asked):
 
 
 MEMORY = {"kind": "memory", "bits": 4}
+RELEASED = {**MEMORY, "score": "released"}
 DECODERS = {
     "dense": {"attention": heads("dense")},
     "eager": {"attention": heads("dense", implementation="eager")},
@@ -65,6 +66,12 @@ DECODERS = {
     },
     "chunked": {"feed_forward": {"kind": "dense", "chunks": 4}},
     "memory": {"attention": heads("dense", projection=MEMORY), "feed_forward": MEMORY},
+    "memory, released": {
+        "attention": heads("dense", projection=RELEASED),
+        "feed_forward": RELEASED,
+        "norm": "rms_norm",
+    },
+    "adapters": {"adapter": {"size": 4}, "share": "all"},
     "experts": {"feed_forward": {"kind": "experts", "num_experts": 4, "top_k": 2}},
     "reversible": {"residual": "reversible", "dropout": 0.1},
     "post-norm": {"norm_position": "post", "norm": "rms_norm"},
