@@ -202,6 +202,15 @@ def _request_techniques() -> list[Entry]:
             f"{_CHANGED}: a network of its own",
         ),
         _technique(
+            "feed-forwards of which some nodes learn",
+            "/model/blocks/feed_forward/retention",
+            ["0 to 1, of kind far"],
+            "gradients and optimizer state of the other nodes (arXiv 2205.01541); no activations",
+            "a concatenation and a permutation; a first stage that learns as a whole, beside a copy"
+            " of the weights",
+            f"{_CHANGED}: frozen nodes do not learn",
+        ),
+        _technique(
             "freezing",
             "/model/freeze",
             ["glob patterns of parameter names; /model/train names those that learn all the same"],

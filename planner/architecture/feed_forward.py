@@ -68,6 +68,26 @@ class MemoryFeedForward(Data):
     )
 
 
+class FarFeedForward(Data):
+    """A dense feed-forward, of whose nodes only some learn."""
+
+    summary: ClassVar[str] = (
+        "dense, both maps split into nodes that learn and frozen ones: gradients and optimizer"
+        " state of learners only; what is saved for backward stays as of dense"
+    )
+    paper: ClassVar[str] = "arXiv 2205.01541 (FAR)"
+
+    kind: Literal["far"]
+    intermediate_size: Size | None = Field(None, description="default 4 hidden_size")
+    activation: Activation = "gelu"
+    bias: bool = True
+    retention: float = Field(0.4, gt=0, lt=1, description="share of the nodes that learn")
+    stage: Literal["reconfigured", "priming"] = Field(
+        "reconfigured",
+        description="priming: the first steps, in which all learns beside a copy of the weights",
+    )
+
+
 class ExpertsFeedForward(Data):
     """A router sends each token to a few of many feed-forwards."""
 
@@ -97,6 +117,7 @@ class NoFeedForward(Data):
 
 
 FeedForward = Annotated[
-    DenseFeedForward | GatedFeedForward | MemoryFeedForward | ExpertsFeedForward | NoFeedForward,
+    DenseFeedForward | GatedFeedForward | MemoryFeedForward | FarFeedForward | ExpertsFeedForward
+    | NoFeedForward,
     Field(discriminator="kind"),
-]
+]  # fmt: skip

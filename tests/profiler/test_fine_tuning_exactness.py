@@ -25,6 +25,8 @@ CASES = {
         "strategy": {"checkpointing": "full"},
     },
     "low rank, reversible": {"model": {"lora": {"r": 4}}, "residual": "reversible"},
+    "far": {"feed_forward": {"kind": "far"}},
+    "far, autocast": {"feed_forward": {"kind": "far"}, "workload": {"precision": "amp-bf16"}},
     "adapters": {**CLASSES, **ADAPTED},
     "adapters, shared blocks": {**CLASSES, **ADAPTED, "share": "all", "norm_position": "post"},
     "adapters, reversible": {**CLASSES, **ADAPTED, "residual": "reversible"},

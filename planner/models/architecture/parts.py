@@ -12,6 +12,7 @@ from planner.architecture import feed_forward as described_feed_forward
 from planner.models.architecture.block_sparse import BlockSparseMixer
 from planner.models.architecture.dense import EagerMixer, SdpaMixer
 from planner.models.architecture.experts import ExpertsFeedForward
+from planner.models.architecture.far import PrimingFeedForward, far_feed_forward
 from planner.models.architecture.feed_forward import (
     ChunkedFeedForward,
     DenseFeedForward,
@@ -175,6 +176,12 @@ def build_feed_forward(
             return MemoryFeedForward(
                 hidden, spec.bits, spec.expansion_bits, spec.temperature, spec.lookup, spec.score
             )
+        case described_feed_forward.FarFeedForward():
+            size = spec.intermediate_size or 4 * hidden
+            if spec.stage == "priming":
+                dense = DenseFeedForward(hidden, size, spec.activation, spec.bias, None)
+                return PrimingFeedForward(dense)
+            return far_feed_forward(hidden, size, spec.activation, spec.bias, spec.retention)
         case described_feed_forward.ExpertsFeedForward():
             return ExpertsFeedForward(
                 hidden,

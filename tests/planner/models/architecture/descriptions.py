@@ -72,6 +72,7 @@ DECODERS = {
         "norm": "rms_norm",
     },
     "adapters": {"adapter": {"size": 4}, "share": "all"},
+    "priming far": {"feed_forward": {"kind": "far", "stage": "priming"}},
     "experts": {"feed_forward": {"kind": "experts", "num_experts": 4, "top_k": 2}},
     "reversible": {"residual": "reversible", "dropout": 0.1},
     "post-norm": {"norm_position": "post", "norm": "rms_norm"},
