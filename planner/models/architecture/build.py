@@ -11,6 +11,8 @@ from planner.architecture import description as described
 from planner.models.architecture import embeddings, positions
 from planner.models.architecture.adapter import Adapter
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
+from planner.models.architecture.bottleneck import NoNorm
+from planner.models.architecture.narrow import bottleneck_block
 from planner.models.architecture.network import Blocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
@@ -18,6 +20,7 @@ from planner.models.architecture.reversible import ReversibleBlock, ReversibleSe
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer_norm": nn.LayerNorm,
     "rms_norm": nn.RMSNorm,
+    "no_norm": NoNorm,
     "none": lambda hidden: nn.Identity(),
 }
 
@@ -54,6 +57,11 @@ def _embedding(model: ArchitectureModel) -> nn.Module:
             spec.dropout,
         )
     size = spec.embedding_size or model.hidden_size
+    if spec.trigram:
+        positions_of_stream = _positions(spec, model.hidden_size)
+        return embeddings.TrigramEmbedding(
+            spec.vocab_size, size, model.hidden_size, positions_of_stream, spec.dropout
+        )
     return embeddings.TokenEmbedding(
         spec.vocab_size, size, model.hidden_size, _positions(spec, size), spec.dropout
     )
@@ -76,7 +84,8 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
         return None
     if model.task not in ("text-generation", "fill-mask"):
         return nn.Linear(model.hidden_size, model.num_labels)
-    assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
+    of_tokens = (embeddings.TokenEmbedding, embeddings.TrigramEmbedding)
+    assert isinstance(embedding, of_tokens), "the rules ask for tokens"
     words = embedding.word_embeddings
     size, width = words.weight.shape
     head = nn.Linear(width, size, bias=False)
@@ -94,6 +103,10 @@ def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn
     """
     shared = Shared()
     count = 1 if group.share == "all" else group.repeat
+    if group.bottleneck is not None:
+        norm = _NORMS[group.norm]
+        narrow = [bottleneck_block(model, group, norm, i, tokens, shared) for i in range(count)]
+        return Blocks(narrow * (group.repeat // count))
     attentions = _parts(
         count,
         group.share == "attention",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -44,13 +45,20 @@ class Shared:
 
 
 def build_attention(
-    model: ArchitectureModel, spec: described.Attention, index: int, tokens: int, shared: Shared
+    model: ArchitectureModel,
+    spec: described.Attention,
+    index: int,
+    tokens: int,
+    shared: Shared,
+    make_qkv: Callable[[int, int], nn.Module] | None = None,
 ) -> nn.Module | None:
     """The module [B, S, H] -> [B, S, H]; None where tokens are not mixed.
 
     Args:
         index: the block's number; random patterns differ by it.
         tokens: S, for patterns that are made for one length.
+        make_qkv: of the widths of queries and of keys and values, what makes them, where that is
+        not a linear map of H numbers.
     """
     if isinstance(spec, described.NoAttention):
         return None
@@ -63,6 +71,7 @@ def build_attention(
     qkv: nn.Module
     out_proj: nn.Module = nn.Identity()
     if isinstance(projection, described.MemoryProjection):
+        assert make_qkv is None, "the rules ask for linear maps"
         qkv = MemoryQKV(
             model.hidden_size,
             width,
@@ -75,7 +84,11 @@ def build_attention(
     else:
         bias, rank = projection.bias, projection.rank
         shares_keys = isinstance(spec, described.LSH)
-        qkv = LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=shares_keys)
+        qkv = (
+            LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=shares_keys)
+            if make_qkv is None
+            else make_qkv(width, values)
+        )
         out_proj = linear(width, model.hidden_size, bias=bias, rank=rank)
     mixer = _mixer(model, spec, head_dim, index, tokens, shared)
     return MultiHeadAttention(qkv, mixer, out_proj, head_dim, _rotary(model, head_dim))

@@ -88,6 +88,12 @@ DECODERS = {
         ]
     },
 }
+NARROW = {
+    "norm": "no_norm",
+    "norm_position": "post",
+    "dropout": 0.1,
+    "bottleneck": {"size": 16, "num_feed_forwards": 2},
+}
 ENCODERS = {
     "window": {"attention": heads("sliding_window", window=8)},
     "block-sparse": {
@@ -99,6 +105,13 @@ ENCODERS = {
     "linear": {"attention": heads("linear")},
     "nystrom": {"attention": heads("nystrom", num_landmarks=8, conv_kernel_size=3)},
     "fourier": {"attention": {"kind": "fourier"}},
+    "bottleneck": {**NARROW, "model": {"embedding": tokens(embedding_size=16, trigram=True)}},
+    "bottleneck of all": {**NARROW, "bottleneck": {"size": 16, "attention_input": "bottleneck"}},
+    "bottleneck of none": {
+        **NARROW,
+        "share": "all",
+        "bottleneck": {"size": 16, "attention_input": "stream"},
+    },
 }
 IMAGES = {
     "task": "image-classification",
