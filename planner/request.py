@@ -40,7 +40,7 @@ Task = Literal[
     "image-text-to-text",
     "feature-extraction",
 ]
-Precision = Literal["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"]
+Precision = Literal["fp64", "fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"]
 Attention = Literal["eager", "sdpa"]
 Experts = Literal["eager", "grouped_mm", "batched_mm"]
 

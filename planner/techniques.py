@@ -178,8 +178,8 @@ def _request_techniques() -> list[Entry]:
         _technique(
             "precision",
             "/workload/precision",
-            ["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
-            "bf16, fp16: half of parameters, gradients, optimizer state and activations;"
+            ["fp64", "fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
+            "bf16, fp16: half of fp32's parameters, gradients, optimizer state and activations;"
             " amp: half of most activations, plus casted copies of weights",
             "range or mantissa; amp-fp16 scales the loss",
             _CHANGED,

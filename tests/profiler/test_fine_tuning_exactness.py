@@ -2,6 +2,10 @@
 
 import pytest
 
+from planner.check import check
+from planner.presets import PRESETS
+from planner.presets.fine_tuning import FINE_TUNING_PRESETS
+from planner.request import SimulationRequest
 from tests.planner.models.architecture.descriptions import request
 from tests.profiler.exactness import predicted_and_measured
 
@@ -46,3 +50,13 @@ def test_every_phase_is_predicted(name):
         # Python numbers that autograd saves as tensors of 8 bytes pass through no op (see docs).
         assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=256), ours.name
         assert ours.end_bytes == pytest.approx(real.end_bytes, abs=256), ours.name
+
+
+@pytest.mark.parametrize("name", FINE_TUNING_PRESETS)
+def test_every_phase_of_a_small_preset_is_predicted(name):
+    workload = PRESETS[name].example_workload("small")
+    body = {"model": {"source": "preset", "name": name}, "workload": workload}
+    predicted, measured = predicted_and_measured(check(SimulationRequest.model_validate(body)))
+    for ours, real in zip(predicted.phases, measured.phases, strict=True):
+        assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=512), ours.name
+        assert ours.end_bytes == pytest.approx(real.end_bytes, abs=512), ours.name
