@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 Found = Iterator[FieldProblem]
+_Trainable = TransformersModel | ArchitectureModel | LayersModel
 
 _GENERATING = (
     *("text-generation", "text2text-generation", "image-text-to-text"),
@@ -60,7 +61,7 @@ def _layers_problems(request: SimulationRequest, model: LayersModel) -> list[Fie
     return [
         *layers_problems(request),
         *_optimizer_problems(request.workload),
-        *_freeze_problems(model.freeze),
+        *_trained_problems(model),
         *_strategy_problems(request),
     ]
 
@@ -72,7 +73,7 @@ def _transformers_problems(
     config = _collect(problems, lambda: make_config(model, request.workload))
     problems += _task_problems(model)
     problems += _optimizer_problems(request.workload)
-    problems += _freeze_problems(model.freeze)
+    problems += _trained_problems(model)
     problems += _target_problems(model)
     problems += _strategy_problems(request)
     if not any(problem.pointer in _STRUCTURAL for problem in problems):
@@ -88,7 +89,8 @@ def _architecture_problems(
     problems = [
         *architecture_problems(model, request.workload),
         *_optimizer_problems(request.workload),
-        *_freeze_problems(model.freeze),
+        *_trained_problems(model),
+        *_target_problems(model),
     ]
     if request.strategy.attention is None:
         return [*problems, *_strategy_problems(request)]
@@ -187,17 +189,24 @@ def _strategy_problems(request: SimulationRequest) -> Found:
         yield from error.errors
 
 
-def _freeze_problems(patterns: list[str]) -> Found:
-    for index, pattern in enumerate(patterns):
-        if not _PATTERN.fullmatch(pattern):
-            yield FieldProblem(
-                f"/model/freeze/{index}",
-                f"{pattern!r} is no glob pattern of parameter names",
-                'use names with * and ?, such as "model.layers.0.*"',
-            )
+def _trained_problems(model: _Trainable) -> Found:
+    for field, patterns in (("freeze", model.freeze), ("train", model.train)):
+        for index, pattern in enumerate(patterns):
+            if not _PATTERN.fullmatch(pattern):
+                yield FieldProblem(
+                    f"/model/{field}/{index}",
+                    f"{pattern!r} is no glob pattern of parameter names",
+                    'use names with * and ?, such as "model.layers.0.*"',
+                )
+    if model.train and not model.freeze and getattr(model, "lora", None) is None:
+        yield FieldProblem(
+            "/model/train",
+            "has a meaning only where something is frozen",
+            'freeze all else with "freeze": ["*"], or leave it out',
+        )
 
 
-def _target_problems(model: TransformersModel) -> Found:
+def _target_problems(model: TransformersModel | ArchitectureModel) -> Found:
     targets = model.lora.target_modules if model.lora is not None else None
     if isinstance(targets, list):
         if not targets:

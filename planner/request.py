@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from planner.architecture import ArchitectureModel
 from planner.data import Data
+from planner.fine_tuning import Frozen, Lora, Trained
 from planner.models.layers.description import LayersModel
 from planner.strategy import Strategy
 
@@ -39,26 +40,9 @@ Task = Literal[
     "image-text-to-text",
     "feature-extraction",
 ]
-Precision = Literal["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"]
+Precision = Literal["fp64", "fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"]
 Attention = Literal["eager", "sdpa"]
 Experts = Literal["eager", "grouped_mm", "batched_mm"]
-
-
-class Lora(Data):
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) added by `peft`; all else is frozen."""
-
-    r: int = Field(8, ge=1, le=65_536, description="rank of the update")
-    alpha: float = Field(
-        16, gt=0, le=1e6, description="scaling numerator: updates are scaled by alpha / r"
-    )
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: list[Annotated[str, Field(max_length=200)]] | Literal["all-linear"] | None = (
-        Field(
-            None,
-            description="module names to adapt; the library's choice when absent",
-        )
-    )
-    bias: Literal["none", "all", "lora_only"] = "none"
 
 
 class TransformersModel(Data):
@@ -76,9 +60,8 @@ class TransformersModel(Data):
         None, description="mixture-of-experts implementation; the library's default when absent"
     )
     lora: Lora | None = None
-    freeze: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
-        [], max_length=1_000, description="glob patterns of parameter names that get no gradient"
-    )
+    freeze: Frozen = Field([])
+    train: Trained = Field([])
 
     @field_validator("config")
     @classmethod

@@ -178,8 +178,8 @@ def _request_techniques() -> list[Entry]:
         _technique(
             "precision",
             "/workload/precision",
-            ["fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
-            "bf16, fp16: half of parameters, gradients, optimizer state and activations;"
+            ["fp64", "fp32", "bf16", "fp16", "amp-bf16", "amp-fp16"],
+            "bf16, fp16: half of fp32's parameters, gradients, optimizer state and activations;"
             " amp: half of most activations, plus casted copies of weights",
             "range or mantissa; amp-fp16 scales the loss",
             _CHANGED,
@@ -193,9 +193,27 @@ def _request_techniques() -> list[Entry]:
             f"{_CHANGED}: only the adapters learn",
         ),
         _technique(
+            "bottleneck adapters",
+            "/model/blocks/adapter",
+            ["size", "activation", "after"],
+            "with all else frozen: gradients and optimizer state of everything but the adapters"
+            " (arXiv 1902.00751)",
+            "two small products after each part of a block, and what they save for backward",
+            f"{_CHANGED}: a network of its own",
+        ),
+        _technique(
+            "feed-forwards of which some nodes learn",
+            "/model/blocks/feed_forward/retention",
+            ["0 to 1, of kind far"],
+            "gradients and optimizer state of the other nodes (arXiv 2205.01541); no activations",
+            "a concatenation and a permutation; a first stage that learns as a whole, beside a copy"
+            " of the weights",
+            f"{_CHANGED}: frozen nodes do not learn",
+        ),
+        _technique(
             "freezing",
             "/model/freeze",
-            ["glob patterns of parameter names"],
+            ["glob patterns of parameter names; /model/train names those that learn all the same"],
             "gradients and optimizer state of the frozen parameters, and what only they need saved",
             "nothing",
             f"{_CHANGED}: frozen parameters do not learn",

@@ -23,9 +23,17 @@ from planner.request import SimulationRequest
 from planner.step import Job, forward, prepare
 from planner.strategy import OptimizerChoice, Strategy
 
-TOLERANCES = {"fp32": 1e-4, "bf16": 0.0625, "amp-bf16": 0.0625, "fp16": 0.01, "amp-fp16": 0.01}
+TOLERANCES = {
+    "fp64": 1e-4,
+    "fp32": 1e-4,
+    "bf16": 0.0625,
+    "amp-bf16": 0.0625,
+    "fp16": 0.01,
+    "amp-fp16": 0.01,
+}
 """Largest relative difference that is called a match, by precision: for the half precisions about
-8 units in the last place, for fp32 what sums of some thousand terms in another order may differ."""
+8 units in the last place, for fp32 what sums of some thousand terms in another order may differ;
+for fp64 too, since models cast their logits to fp32 for the loss."""
 
 LEAST_SCALE = 1e-3
 """Gradients smaller than this share of the model's largest are compared on its scale: some are zero

@@ -32,6 +32,9 @@ class MemoryProjection(Data):
     kind: Literal["memory"]
     bits: int = Field(8, ge=1, le=16, description="tau: bits of a code; hidden_size / tau tables")
     temperature: float = Field(1.0, gt=0, le=1e3, description="t of a code's probability")
+    score: Literal["paper", "released"] = Field(
+        "paper", description="of a code; released: as the authors' code has it, with biases"
+    )
     lookup: Literal["embedding_bag", "gather"] = Field(
         "embedding_bag", description="fused, or every row read on its own: the same numbers"
     )

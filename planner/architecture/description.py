@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from planner.architecture.adapter import Adapter
 from planner.architecture.attention import Attention, Size
+from planner.architecture.bottleneck import Bottleneck
 from planner.architecture.feed_forward import FeedForward
 from planner.data import Data
+from planner.fine_tuning import Frozen, Lora, Trained
 
 MAX_BLOCKS = 1_000
 
@@ -33,6 +36,11 @@ class TokenEmbedding(Data):
         None,
         description="E: vectors of this width, mapped to hidden_size (ALBERT, arXiv 1909.11942);"
         " default hidden_size, without a map",
+    )
+    trigram: bool = Field(
+        False,
+        description="each token's vector beside its neighbours', mapped to hidden_size, to which"
+        " positions are added (MobileBERT, arXiv 2004.02984)",
     )
     positions: Literal["learned", "sinusoidal", "axial", "rotary", "none"] = Field(
         "learned",
@@ -102,7 +110,10 @@ class Blocks(Data):
         description="reversible: two streams, from whose ends backward computes their beginnings"
         " again, so that nothing is saved (RevNet, arXiv 1707.04585); their mean goes on",
     )
-    norm: Literal["layer_norm", "rms_norm", "none"] = "layer_norm"
+    norm: Literal["layer_norm", "rms_norm", "no_norm", "none"] = Field(
+        "layer_norm",
+        description="no_norm: a scale and a shift alone (MobileBERT, arXiv 2004.02984)",
+    )
     norm_position: Literal["pre", "post"] = Field(
         "pre", description="pre: x + f(norm(x)); post: norm(x + f(x)), as in the first transformer"
     )
@@ -110,6 +121,12 @@ class Blocks(Data):
         "none", description="parameters that all of these blocks have in common (ALBERT)"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="of what is added to the residual")
+    adapter: Adapter | None = Field(
+        None, description="each block's own, also where all else is shared (arXiv 2303.16100)"
+    )
+    bottleneck: Bottleneck | None = Field(
+        None, description="blocks that work in a narrower width than their stream (MobileBERT)"
+    )
 
     def attention_of(self, index: int) -> Attention:
         """Of the block of this number; a list is taken in turn."""
@@ -143,14 +160,20 @@ class ArchitectureModel(Data):
     tie_word_embeddings: bool = Field(
         True, description="the head that predicts tokens has the embedding's weight"
     )
-    freeze: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
-        [], max_length=1_000, description="glob patterns of parameter names that get no gradient"
-    )
+    lora: Lora | None = None
+    freeze: Frozen = Field([])
+    train: Trained = Field([])
 
     @property
     def is_causal(self) -> bool:
         """Whether a token sees only those before it."""
         return self.task == "text-generation"
+
+    def inside(self, group: Blocks) -> ArchitectureModel:
+        """As the parts of an entry's blocks see it: in the width of its bottleneck."""
+        if group.bottleneck is None:
+            return self
+        return self.model_copy(update={"hidden_size": group.bottleneck.size})
 
     @property
     def has_class_token(self) -> bool:

@@ -62,8 +62,29 @@ class MemoryFeedForward(Data):
         2, ge=0, le=8, description="further bits of the second layer's codes"
     )
     temperature: float = Field(1.0, gt=0, le=1e3, description="t of a code's probability")
+    score: Literal["paper", "released"] = Field("paper", description="as of the projection")
     lookup: Literal["embedding_bag", "gather"] = Field(
         "embedding_bag", description="fused, or every row read on its own: the same numbers"
+    )
+
+
+class FarFeedForward(Data):
+    """A dense feed-forward, of whose nodes only some learn."""
+
+    summary: ClassVar[str] = (
+        "dense, both maps split into nodes that learn and frozen ones: gradients and optimizer"
+        " state of learners only; what is saved for backward stays as of dense"
+    )
+    paper: ClassVar[str] = "arXiv 2205.01541 (FAR)"
+
+    kind: Literal["far"]
+    intermediate_size: Size | None = Field(None, description="default 4 hidden_size")
+    activation: Activation = "gelu"
+    bias: bool = True
+    retention: float = Field(0.4, gt=0, lt=1, description="share of the nodes that learn")
+    stage: Literal["reconfigured", "priming"] = Field(
+        "reconfigured",
+        description="priming: the first steps, in which all learns beside a copy of the weights",
     )
 
 
@@ -96,6 +117,7 @@ class NoFeedForward(Data):
 
 
 FeedForward = Annotated[
-    DenseFeedForward | GatedFeedForward | MemoryFeedForward | ExpertsFeedForward | NoFeedForward,
+    DenseFeedForward | GatedFeedForward | MemoryFeedForward | FarFeedForward | ExpertsFeedForward
+    | NoFeedForward,
     Field(discriminator="kind"),
-]
+]  # fmt: skip

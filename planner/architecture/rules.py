@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
+from planner.architecture.bottleneck_rules import bottleneck_problems
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
 from planner.errors import FieldProblem
 
@@ -22,12 +23,14 @@ def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[
     for index, group in enumerate(model.blocks):
         pointer = f"/model/blocks/{index}"
         problems += _group_problems(group, pointer)
+        problems += bottleneck_problems(group, pointer)
+        inside = model.inside(group)
         for number in range(_count(group.attention)):
             where = _place(group.attention, f"{pointer}/attention", number)
-            problems += _attention_problems(model, group.attention_of(number), where, workload)
+            problems += _attention_problems(inside, group.attention_of(number), where, workload)
         for number in range(_count(group.feed_forward)):
             where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
-            problems += _feed_forward_problems(model, group.feed_forward_of(number), where)
+            problems += _feed_forward_problems(inside, group.feed_forward_of(number), where)
     return problems
 
 
@@ -81,8 +84,13 @@ def _embedding_problems(model: ArchitectureModel) -> Found:
                 "use a divisor",
             )
         return
+    if spec.trigram and model.is_causal:
+        yield FieldProblem(
+            f"{pointer}/trigram", "shows each token the next one", "use it in encoders"
+        )
     if spec.positions == "axial":
-        yield from _axial_problems(spec, spec.embedding_size or model.hidden_size)
+        size = None if spec.trigram else spec.embedding_size
+        yield from _axial_problems(spec, size or model.hidden_size)
     elif spec.axial_shape is not None or spec.axial_dims is not None:
         field = "axial_shape" if spec.axial_shape is not None else "axial_dims"
         yield FieldProblem(

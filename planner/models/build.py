@@ -19,7 +19,12 @@ from planner.strategy import Strategy
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {
+    "fp64": torch.float64,
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 
 
 def parameter_dtype(precision: str) -> torch.dtype:
@@ -54,7 +59,7 @@ def build_model(
     if description.lora is not None:
         with torch.device(device):
             model = add_lora(model, description.lora, fake=fake)
-    freeze(model, description.freeze)
+    freeze(model, description.freeze, description.train)
     return model.train(training)
 
 
@@ -126,20 +131,22 @@ def _enable_checkpointing(model: PreTrainedModel, with_lora: bool) -> None:
         model.enable_input_require_grads()  # type: ignore[no-untyped-call]
 
 
-def freeze(model: nn.Module, patterns: list[str]) -> None:
-    """Take the gradient from every parameter whose name matches one of the glob patterns.
+def freeze(model: nn.Module, frozen: list[str], trained: list[str]) -> None:
+    """Take the gradient from every parameter whose name matches a glob pattern of the first list,
+    then give it to those that match one of the second.
 
     Raises:
         InvalidRequest: a pattern matches no parameter.
     """
     names = dict(model.named_parameters())
-    for index, pattern in enumerate(patterns):
-        matching = fnmatch.filter(names, pattern)
-        if not matching:
-            raise InvalidRequest.at(
-                f"/model/freeze/{index}",
-                f"{pattern!r} matches no parameter name",
-                f"names look like {next(iter(names), '')!r}",
-            )
-        for name in matching:
-            names[name].requires_grad_(False)
+    for field, patterns in (("freeze", frozen), ("train", trained)):
+        for index, pattern in enumerate(patterns):
+            matching = fnmatch.filter(names, pattern)
+            if not matching:
+                raise InvalidRequest.at(
+                    f"/model/{field}/{index}",
+                    f"{pattern!r} matches no parameter name",
+                    f"names look like {next(iter(names), '')!r}",
+                )
+            for name in matching:
+                names[name].requires_grad_(field == "train")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from planner.errors import InvalidRequest
-from planner.request import Lora
+from planner.fine_tuning import Lora
 
 
 def add_lora(model: nn.Module, lora: Lora, *, fake: bool) -> nn.Module:

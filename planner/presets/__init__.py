@@ -6,12 +6,18 @@ import difflib
 
 from planner.errors import InvalidRequest
 from planner.presets.blocks import BLOCKS_PRESETS
+from planner.presets.fine_tuning import FINE_TUNING_PRESETS
 from planner.presets.language import LANGUAGE_PRESETS
 from planner.presets.preset import Preset
 from planner.presets.vision import VISION_PRESETS
 from planner.request import PresetModel, SimulationRequest
 
-PRESETS: dict[str, Preset] = {**LANGUAGE_PRESETS, **VISION_PRESETS, **BLOCKS_PRESETS}
+PRESETS: dict[str, Preset] = {
+    **LANGUAGE_PRESETS,
+    **VISION_PRESETS,
+    **BLOCKS_PRESETS,
+    **FINE_TUNING_PRESETS,
+}
 
 
 def resolve(request: SimulationRequest) -> SimulationRequest:

@@ -1,8 +1,8 @@
 """FLOPs of an op: those of `torch.utils.flop_counter` (2 per multiply-accumulate), and what it
 lacks.
 
-Only matrix products, convolutions and attention count; everything else is bound by memory traffic,
-which the tape has in bytes.
+Only matrix products (weighted sums of table rows among them), convolutions and attention count;
+everything else is bound by memory traffic, which the tape has in bytes.
 """
 
 from __future__ import annotations
@@ -59,8 +59,33 @@ def _grouped_product(args: Any, kwargs: Any, output: Any) -> int:
     return int(2 * summed * output.numel())
 
 
+def _weighted_rows(weights_at: int, table_at: int) -> Callable[..., int]:
+    """A row times its weight, added, for each index; sums without weights count none.
+
+    Args:
+        weights_at, table_at: places of the weights, and of a tensor of rows, among the op's
+        arguments (ATen/native/native_functions.yaml).
+    """
+
+    def count(args: Any, kwargs: Any, output: Any) -> int:
+        weights = args[weights_at] if len(args) > weights_at else None
+        weights = kwargs.get("per_sample_weights", weights)
+        return 0 if weights is None else int(2 * weights.numel() * args[table_at].shape[1])
+
+    return count
+
+
+def _row_weights_gradient(args: Any, kwargs: Any, output: Any) -> int:
+    """The product of a row and its sum's gradient for each index."""
+    return int(2 * output.numel() * args[1].shape[1])
+
+
 _OWN: dict[OpOverload, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu.default: _attention_forward,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
     aten._grouped_mm.default: _grouped_product,
+    aten._embedding_bag.default: _weighted_rows(6, 0),
+    aten._embedding_bag_forward_only.default: _weighted_rows(6, 0),
+    aten._embedding_bag_backward.default: _weighted_rows(10, 0),
+    aten._embedding_bag_per_sample_weights_backward.default: _row_weights_gradient,
 }

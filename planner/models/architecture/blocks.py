@@ -6,18 +6,21 @@ from torch import Tensor, nn
 
 
 class PreNorm(nn.Module):
-    """f(x) = dropout(function(norm(x))): what a block adds to its stream."""
+    """f(x) = adapter(dropout(function(norm(x)))): what a block adds to its stream."""
 
-    def __init__(self, norm: nn.Module, function: nn.Module, dropout: float) -> None:
+    def __init__(
+        self, norm: nn.Module, function: nn.Module, dropout: float, adapter: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.norm = norm
         self.function = function
         self.dropout = nn.Dropout(dropout)
+        self.adapter = adapter
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
         added: Tensor = self.dropout(self.function(self.norm(x)))
-        return added
+        return added if self.adapter is None else self.adapter(added)
 
 
 class PreNormBlock(nn.Module):
@@ -37,17 +40,21 @@ class PreNormBlock(nn.Module):
 
 
 class PostNorm(nn.Module):
-    """norm(x + dropout(function(x)))."""
+    """norm(x + adapter(dropout(function(x))))."""
 
-    def __init__(self, norm: nn.Module, function: nn.Module, dropout: float) -> None:
+    def __init__(
+        self, norm: nn.Module, function: nn.Module, dropout: float, adapter: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.function = function
         self.dropout = nn.Dropout(dropout)
+        self.adapter = adapter
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        result: Tensor = self.norm(x + self.dropout(self.function(x)))
+        added = self.dropout(self.function(x))
+        result: Tensor = self.norm(x + (added if self.adapter is None else self.adapter(added)))
         return result
 
 

@@ -9,7 +9,10 @@ from torch import nn
 from planner.architecture import ArchitectureModel
 from planner.architecture import description as described
 from planner.models.architecture import embeddings, positions
+from planner.models.architecture.adapter import Adapter
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
+from planner.models.architecture.bottleneck import NoNorm
+from planner.models.architecture.narrow import bottleneck_block
 from planner.models.architecture.network import Blocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
@@ -17,8 +20,16 @@ from planner.models.architecture.reversible import ReversibleBlock, ReversibleSe
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer_norm": nn.LayerNorm,
     "rms_norm": nn.RMSNorm,
+    "no_norm": NoNorm,
     "none": lambda hidden: nn.Identity(),
 }
+
+_FORMS: dict[tuple[str, str], tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
+    ("plain", "pre"): (PreNormBlock, PreNorm),
+    ("plain", "post"): (PostNormBlock, PostNorm),
+    ("reversible", "pre"): (ReversibleBlock, PreNorm),
+}
+"""A block and each of its two parts, by `residual` and `norm_position`."""
 
 
 def build_network(model: ArchitectureModel, tokens: int) -> Network:
@@ -46,6 +57,11 @@ def _embedding(model: ArchitectureModel) -> nn.Module:
             spec.dropout,
         )
     size = spec.embedding_size or model.hidden_size
+    if spec.trigram:
+        positions_of_stream = _positions(spec, model.hidden_size)
+        return embeddings.TrigramEmbedding(
+            spec.vocab_size, size, model.hidden_size, positions_of_stream, spec.dropout
+        )
     return embeddings.TokenEmbedding(
         spec.vocab_size, size, model.hidden_size, _positions(spec, size), spec.dropout
     )
@@ -68,7 +84,8 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
         return None
     if model.task not in ("text-generation", "fill-mask"):
         return nn.Linear(model.hidden_size, model.num_labels)
-    assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
+    of_tokens = (embeddings.TokenEmbedding, embeddings.TrigramEmbedding)
+    assert isinstance(embedding, of_tokens), "the rules ask for tokens"
     words = embedding.word_embeddings
     size, width = words.weight.shape
     head = nn.Linear(width, size, bias=False)
@@ -81,9 +98,15 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
 
 
 def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn.Module:
-    """The blocks of one entry; shared ones are one module in several places."""
+    """The blocks of one entry; shared ones are one module in several places, but for adapters,
+    which are each block's own.
+    """
     shared = Shared()
     count = 1 if group.share == "all" else group.repeat
+    if group.bottleneck is not None:
+        norm = _NORMS[group.norm]
+        narrow = [bottleneck_block(model, group, norm, i, tokens, shared) for i in range(count)]
+        return Blocks(narrow * (group.repeat // count))
     attentions = _parts(
         count,
         group.share == "attention",
@@ -94,15 +117,14 @@ def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn
         group.share == "feed_forward",
         lambda i: build_feed_forward(model, group.feed_forward_of(i)),
     )
-    pairs = list(zip(attentions, feed_forwards, strict=True))
-    if group.residual == "reversible":
-        reversible = [
-            ReversibleBlock(_pre(model, group, attention), _pre(model, group, feed_forward))
-            for attention, feed_forward in pairs
-        ]
-        return ReversibleSequence(reversible * (group.repeat // count))
-    blocks = [_block(model, group, *pair) for pair in pairs]
-    return Blocks(blocks * (group.repeat // count))
+    made = [
+        (_normed(model, group, attention), _normed(model, group, feed_forward))
+        for attention, feed_forward in zip(attentions, feed_forwards, strict=True)
+    ]
+    places = made * (group.repeat // count) if group.adapter is not None else made
+    blocks = [_block(model, group, *parts) for parts in places]
+    blocks *= group.repeat // len(blocks)
+    return ReversibleSequence(blocks) if group.residual == "reversible" else Blocks(blocks)
 
 
 def _parts(
@@ -111,31 +133,31 @@ def _parts(
     return [make(0)] * count if shared else [make(i) for i in range(count)]
 
 
+_Normed = tuple[nn.Module, nn.Module] | None
+"""A norm and the attention or feed-forward that it goes with; None where a block has none."""
+
+
+def _normed(
+    model: ArchitectureModel, group: described.Blocks, function: nn.Module | None
+) -> _Normed:
+    return None if function is None else (_NORMS[group.norm](model.hidden_size), function)
+
+
 def _block(
-    model: ArchitectureModel,
-    group: described.Blocks,
-    attention: nn.Module | None,
-    feed_forward: nn.Module | None,
+    model: ArchitectureModel, group: described.Blocks, attention: _Normed, feed_forward: _Normed
 ) -> nn.Module:
-    if group.norm_position == "pre":
-        return PreNormBlock(
-            None if attention is None else _pre(model, group, attention),
-            None if feed_forward is None else _pre(model, group, feed_forward),
+    block, part = _FORMS[group.residual, group.norm_position]
+    named = (("attention", attention), ("feed_forward", feed_forward))
+    return block(
+        *(
+            None if normed is None else part(*normed, group.dropout, _adapter(model, group, name))
+            for name, normed in named
         )
-    return PostNormBlock(
-        None if attention is None else _post(model, group, attention),
-        None if feed_forward is None else _post(model, group, feed_forward),
     )
 
 
-def _post(model: ArchitectureModel, group: described.Blocks, function: nn.Module) -> PostNorm:
-    return PostNorm(_norm(model, group), function, group.dropout)
-
-
-def _pre(model: ArchitectureModel, group: described.Blocks, function: nn.Module | None) -> PreNorm:
-    assert function is not None, "the rules ask reversible blocks for both"
-    return PreNorm(_norm(model, group), function, group.dropout)
-
-
-def _norm(model: ArchitectureModel, group: described.Blocks) -> nn.Module:
-    return _NORMS[group.norm](model.hidden_size)
+def _adapter(model: ArchitectureModel, group: described.Blocks, part: str) -> nn.Module | None:
+    spec = group.adapter
+    if spec is None or spec.after not in ("both", part):
+        return None
+    return Adapter(model.hidden_size, spec.size, spec.activation)

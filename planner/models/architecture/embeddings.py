@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -32,6 +33,37 @@ class TokenEmbedding(nn.Module):
             x = x + self.positions(input_ids.shape[1])
         x = self.dropout(x)
         embedded: Tensor = x if self.projection is None else self.projection(x)
+        return embedded
+
+
+class TrigramEmbedding(nn.Module):
+    """x_i = dropout([W[id_i+1], W[id_i], W[id_i-1]] M + b + P[i]), with W [V, E] and M [3 E, H]: a
+    convolution over three tokens, zeros beyond the ends (MobileBERT, arXiv 2004.02984, section 3).
+
+    The three vectors side by side are as `transformers` has them.
+
+    Args:
+        positions: makes [S, H] of S; None: added by other means, or not at all.
+    """
+
+    def __init__(
+        self, vocab_size: int, size: int, hidden: int, positions: nn.Module | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(vocab_size, size)
+        nn.init.normal_(self.word_embeddings.weight, std=0.02)
+        self.projection = nn.Linear(3 * size, hidden)
+        self.positions = positions
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """[B, S] -> [B, S, H]."""
+        x = self.word_embeddings(input_ids)
+        following, before = F.pad(x[:, 1:], (0, 0, 0, 1)), F.pad(x[:, :-1], (0, 0, 1, 0))
+        x = self.projection(torch.cat([following, x, before], dim=-1))
+        if self.positions is not None:
+            x = x + self.positions(input_ids.shape[1])
+        embedded: Tensor = self.dropout(x)
         return embedded
 
 

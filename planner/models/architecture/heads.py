@@ -34,20 +34,28 @@ class MemoryQKV(nn.Module):
     """Q, K and V read from tables by one hash of the tokens (MemoryFormer, arXiv 2411.12992)."""
 
     def __init__(
-        self, hidden: int, query: int, value: int, *, bits: int, temperature: float, lookup: str
+        self,
+        hidden: int,
+        query: int,
+        value: int,
+        *,
+        bits: int,
+        temperature: float,
+        lookup: str,
+        score: str,
     ) -> None:
         super().__init__()
-        self.q_proj = MemoryLayer(hidden, query, bits, temperature, lookup)
-        self.k_proj = MemoryLayer(hidden, value, bits, temperature, lookup)
-        self.v_proj = MemoryLayer(hidden, value, bits, temperature, lookup)
+        self.q_proj = MemoryLayer(hidden, query, bits, temperature, lookup, score)
+        self.k_proj = MemoryLayer(hidden, value, bits, temperature, lookup, score)
+        self.v_proj = MemoryLayer(hidden, value, bits, temperature, lookup, score)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Q, K, V."""
-        rows, weights = self.q_proj.hash(x)
+        rows, score = self.q_proj.hash(x)
         return (
-            self.q_proj.read(rows, weights),
-            self.k_proj.read(rows, weights),
-            self.v_proj.read(rows, weights),
+            self.q_proj.read(rows, score),
+            self.k_proj.read(rows, score),
+            self.v_proj.read(rows, score),
         )
 
 

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from planner.architecture import ArchitectureModel, PatchEmbedding
+from planner.fine_tuning import Lora
 from planner.models import initialization
 from planner.models.architecture.build import build_network
 from planner.models.architecture.network import Network
 from planner.models.build import freeze, move_stragglers, parameter_dtype
+from planner.models.lora import add_lora
 from planner.request import Workload
 from planner.strategy import Strategy
 
@@ -21,13 +23,13 @@ _SEED = 0
 
 def build_architecture(
     model: ArchitectureModel, workload: Workload, strategy: Strategy, device: str | torch.device
-) -> Network:
+) -> nn.Module:
     """The network, ready for the workload's mode.
 
     Raises:
-        InvalidRequest: a pattern of `freeze` matches no parameter.
+        InvalidRequest: a pattern of names, or a target of adapters, matches nothing.
     """
-    fake = torch._guards.detect_fake_mode() is not None
+    fake = torch._guards.detect_fake_mode() is not None or torch.device(device).type == "meta"
     initialise = initialization.skipped() if fake else initialization.cheap()
     with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
         network = build_network(model, model.tokens(workload.sequence_length))
@@ -36,8 +38,25 @@ def build_architecture(
     training = workload.mode == "train"
     if training and strategy.checkpointing == "full":
         network.gradient_checkpointing_enable({"use_reentrant": False})
-    freeze(network, model.freeze)
-    return network.train(training)
+    adapted: nn.Module = network
+    if model.lora is not None:
+        with torch.device(device):
+            adapted = add_lora(network, _with_targets(model.lora, network), fake=fake)
+    freeze(adapted, model.freeze, model.train)
+    return adapted.train(training)
+
+
+def _with_targets(lora: Lora, network: Network) -> Lora:
+    """`peft` knows the modules of the library's models alone. For others: what the paper adapts
+    (section 4.2), and of "all-linear" all but the head, as `peft` understands it.
+    """
+    if lora.target_modules is None:
+        return lora.model_copy(update={"target_modules": ["q_proj", "v_proj"]})
+    if lora.target_modules != "all-linear":
+        return lora
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    targets = [name for name in names if not name.startswith(("lm_head", "classifier"))]
+    return lora.model_copy(update={"target_modules": targets})
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -12,6 +13,7 @@ from planner.architecture import feed_forward as described_feed_forward
 from planner.models.architecture.block_sparse import BlockSparseMixer
 from planner.models.architecture.dense import EagerMixer, SdpaMixer
 from planner.models.architecture.experts import ExpertsFeedForward
+from planner.models.architecture.far import PrimingFeedForward, far_feed_forward
 from planner.models.architecture.feed_forward import (
     ChunkedFeedForward,
     DenseFeedForward,
@@ -43,13 +45,20 @@ class Shared:
 
 
 def build_attention(
-    model: ArchitectureModel, spec: described.Attention, index: int, tokens: int, shared: Shared
+    model: ArchitectureModel,
+    spec: described.Attention,
+    index: int,
+    tokens: int,
+    shared: Shared,
+    make_qkv: Callable[[int, int], nn.Module] | None = None,
 ) -> nn.Module | None:
     """The module [B, S, H] -> [B, S, H]; None where tokens are not mixed.
 
     Args:
         index: the block's number; random patterns differ by it.
         tokens: S, for patterns that are made for one length.
+        make_qkv: of the widths of queries and of keys and values, what makes them, where that is
+        not a linear map of H numbers.
     """
     if isinstance(spec, described.NoAttention):
         return None
@@ -62,6 +71,7 @@ def build_attention(
     qkv: nn.Module
     out_proj: nn.Module = nn.Identity()
     if isinstance(projection, described.MemoryProjection):
+        assert make_qkv is None, "the rules ask for linear maps"
         qkv = MemoryQKV(
             model.hidden_size,
             width,
@@ -69,11 +79,16 @@ def build_attention(
             bits=projection.bits,
             temperature=projection.temperature,
             lookup=projection.lookup,
+            score=projection.score,
         )
     else:
         bias, rank = projection.bias, projection.rank
         shares_keys = isinstance(spec, described.LSH)
-        qkv = LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=shares_keys)
+        qkv = (
+            LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=shares_keys)
+            if make_qkv is None
+            else make_qkv(width, values)
+        )
         out_proj = linear(width, model.hidden_size, bias=bias, rank=rank)
     mixer = _mixer(model, spec, head_dim, index, tokens, shared)
     return MultiHeadAttention(qkv, mixer, out_proj, head_dim, _rotary(model, head_dim))
@@ -172,8 +187,14 @@ def build_feed_forward(
             )
         case described_feed_forward.MemoryFeedForward():
             return MemoryFeedForward(
-                hidden, spec.bits, spec.expansion_bits, spec.temperature, spec.lookup
+                hidden, spec.bits, spec.expansion_bits, spec.temperature, spec.lookup, spec.score
             )
+        case described_feed_forward.FarFeedForward():
+            size = spec.intermediate_size or 4 * hidden
+            if spec.stage == "priming":
+                dense = DenseFeedForward(hidden, size, spec.activation, spec.bias, None)
+                return PrimingFeedForward(dense)
+            return far_feed_forward(hidden, size, spec.activation, spec.bias, spec.retention)
         case described_feed_forward.ExpertsFeedForward():
             return ExpertsFeedForward(
                 hidden,

@@ -35,9 +35,12 @@ class ReversibleSequence(nn.Module):
     with the random state that it had, so dropout draws the same masks. Its inputs come back with
     the rounding of one addition and subtraction each: the error grows with depth, and in 16 bits
     it is large.
+
+    Args:
+        blocks: `ReversibleBlock`s.
     """
 
-    def __init__(self, blocks: list[ReversibleBlock]) -> None:
+    def __init__(self, blocks: list[nn.Module]) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 

@@ -45,7 +45,7 @@ def build_network(
             network = assemble(sized)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ModelBuildFailed(f"{type(error).__name__}: {error}") from error
-    freeze(network, description.freeze)
+    freeze(network, description.freeze, description.train)
     return network.train(workload.mode == "train")
 
 

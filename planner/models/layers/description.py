@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from planner.data import Data
+from planner.fine_tuning import Frozen, Trained
 
 MAX_NODES = 5_000
 MAX_DIMENSIONS = 8
@@ -122,9 +123,8 @@ class LayersModel(Data):
         "cross_entropy: with class indices, the classes being dimension 1; mse: with a target of "
         "the output's shape",
     )
-    freeze: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
-        [], max_length=1_000, description="glob patterns of parameter names that get no gradient"
-    )
+    freeze: Frozen = Field([])
+    train: Trained = Field([])
 
     def with_sizes(self, batch_size: int, sequence_length: int) -> LayersModel:
         """The description with numbers instead of the symbols in its shapes."""

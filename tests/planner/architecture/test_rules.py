@@ -5,7 +5,14 @@ from pydantic import ValidationError
 
 from planner.architecture.kinds import kinds
 from planner.errors import InvalidRequest
-from tests.planner.models.architecture.descriptions import EVERY, LENGTH, heads, request, tokens
+from tests.planner.models.architecture.descriptions import (
+    EVERY,
+    LENGTH,
+    NARROW,
+    heads,
+    request,
+    tokens,
+)
 
 ATTENTION, FEED_FORWARD = "/model/blocks/0/attention", "/model/blocks/0/feed_forward"
 MEMORY = {"kind": "memory", "bits": 5}
@@ -51,6 +58,13 @@ WRONG = {
     "/model/embedding/axial_dims": {
         "model": {"embedding": tokens(positions="axial", axial_shape=[4, 8])}
     },
+    "/model/embedding/trigram": {"model": {"embedding": tokens(trigram=True)}},
+    "/model/blocks/0/share": {**NARROW, "share": "attention"},
+    "/model/blocks/0/adapter": {**NARROW, "adapter": {"size": 4}},
+    "/model/blocks/0/bottleneck/attention_input": {
+        **NARROW,
+        "attention": heads("lsh", chunk_size=8),
+    },
     "/model/freeze/0": {"model": {"freeze": ["no such name; really"]}},
     "/workload/sequence_length": {"workload": {"sequence_length": LENGTH + 1}},
     "/workload/mode": {"workload": {"mode": "generation", "new_tokens": 1}},
@@ -66,6 +80,14 @@ def test_what_cannot_be_is_refused_at_its_field(pointer):
         request(**WRONG[pointer])
     assert [problem.pointer for problem in caught.value.errors] == [pointer]
     assert caught.value.errors[0].remedy
+
+
+def test_the_parts_of_a_narrow_block_have_its_width():
+    fields = {**NARROW, "attention": heads("dense", num_heads=32), "norm_position": "pre"}
+    with pytest.raises(InvalidRequest) as caught:
+        request(**fields)
+    pointers = [problem.pointer for problem in caught.value.errors]
+    assert pointers == ["/model/blocks/0/norm_position", f"{ATTENTION}/num_heads"]
 
 
 @pytest.mark.parametrize("name", EVERY)

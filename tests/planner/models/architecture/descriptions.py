@@ -44,6 +44,7 @@ def build(asked):
 
 
 MEMORY = {"kind": "memory", "bits": 4}
+RELEASED = {**MEMORY, "score": "released"}
 DECODERS = {
     "dense": {"attention": heads("dense")},
     "eager": {"attention": heads("dense", implementation="eager")},
@@ -65,6 +66,13 @@ DECODERS = {
     },
     "chunked": {"feed_forward": {"kind": "dense", "chunks": 4}},
     "memory": {"attention": heads("dense", projection=MEMORY), "feed_forward": MEMORY},
+    "memory, released": {
+        "attention": heads("dense", projection=RELEASED),
+        "feed_forward": RELEASED,
+        "norm": "rms_norm",
+    },
+    "adapters": {"adapter": {"size": 4}, "share": "all"},
+    "priming far": {"feed_forward": {"kind": "far", "stage": "priming"}},
     "experts": {"feed_forward": {"kind": "experts", "num_experts": 4, "top_k": 2}},
     "reversible": {"residual": "reversible", "dropout": 0.1},
     "post-norm": {"norm_position": "post", "norm": "rms_norm"},
@@ -80,6 +88,12 @@ DECODERS = {
         ]
     },
 }
+NARROW = {
+    "norm": "no_norm",
+    "norm_position": "post",
+    "dropout": 0.1,
+    "bottleneck": {"size": 16, "num_feed_forwards": 2},
+}
 ENCODERS = {
     "window": {"attention": heads("sliding_window", window=8)},
     "block-sparse": {
@@ -91,6 +105,13 @@ ENCODERS = {
     "linear": {"attention": heads("linear")},
     "nystrom": {"attention": heads("nystrom", num_landmarks=8, conv_kernel_size=3)},
     "fourier": {"attention": {"kind": "fourier"}},
+    "bottleneck": {**NARROW, "model": {"embedding": tokens(embedding_size=16, trigram=True)}},
+    "bottleneck of all": {**NARROW, "bottleneck": {"size": 16, "attention_input": "bottleneck"}},
+    "bottleneck of none": {
+        **NARROW,
+        "share": "all",
+        "bottleneck": {"size": 16, "attention_input": "stream"},
+    },
 }
 IMAGES = {
     "task": "image-classification",

@@ -1,5 +1,6 @@
 """Feed-forwards compute the same in each of their forms."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -37,16 +38,34 @@ def test_memory_layer_reads_the_rows_that_its_equation_names():
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_memory_layers_give_the_same_fused_and_gathered():
-    fused = MemoryFeedForward(H, 4, 2, 1.0, "embedding_bag").double()
-    gathered = MemoryFeedForward(H, 4, 2, 1.0, "gather").double()
+def test_the_released_score_weighs_by_size_and_reads_the_first_bit_as_the_highest():
+    layer = MemoryLayer(H, 5, 4, 1.0, "embedding_bag", "released").double()
+    x = tokens()
+    expected = layer.bias.expand(B, S, 5)
+    for k in range(H // 4):
+        z = x[..., 4 * k : 4 * k + 4]
+        code = sum((z[..., i] >= 0) * 2 ** (3 - i) for i in range(4))
+        score = z.abs().sum(-1) / torch.prod(1 + torch.exp(-2 * z.abs()), dim=-1)
+        expected = expected + score[..., None] * layer.weight[16 * k + code]
+    torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("score", ["paper", "released"])
+def test_memory_layers_give_the_same_fused_and_gathered(score):
+    fused = MemoryFeedForward(H, 4, 2, 1.0, "embedding_bag", score).double()
+    gathered = MemoryFeedForward(H, 4, 2, 1.0, "gather", score).double()
     gathered.load_state_dict(fused.state_dict())
     for ours, other in zip(gradients(fused, tokens()), gradients(gathered, tokens()), strict=True):
         torch.testing.assert_close(ours, other)
 
 
 def test_memory_tables_have_the_published_sizes():
-    # MemoryFormer, table 5: the feed-forward of d = 512, tau = 8 in fp16, by bits of expansion.
+    # MemoryFormer, table 3: the tables of Q alone in fp16, d = 512 (510 of it in 51 parts of 10).
+    for bits, tables, megabytes in ((4, 128, 2.1), (8, 64, 16.8), (10, 51, 53.5)):
+        with torch.device("meta"):
+            layer = MemoryLayer(bits * tables, 512, bits, 1.0, "embedding_bag")
+        assert round(2 * layer.weight.numel() / 1e6, 1) == megabytes
+    # Table 5: the feed-forward of d = 512, tau = 8 in fp16, by bits of expansion.
     for extra, megabytes in ((0, 33.6), (1, 52.4), (2, 88.1), (3, 157.3)):
         with torch.device("meta"):
             layers = MemoryFeedForward(512, 8, extra, 1.0, "embedding_bag")

@@ -5,9 +5,11 @@ import torch
 from transformers import AlbertConfig, AlbertModel, ViTConfig, ViTForImageClassification
 
 from planner.architecture import ArchitectureModel
+from planner.devices import BUILTIN
 from planner.models.architecture.build import build_network
 from planner.models.architecture.positions import AxialPositions, Rotary, SinusoidalPositions
 from planner.presets import PRESETS
+from planner.trace import trace
 from tests.planner.models.architecture.descriptions import EVERY, build, heads, request, tokens
 
 
@@ -28,7 +30,8 @@ def test_one_step_moves_every_parameter(name):
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     loss = network(**inputs)
     loss.backward()
-    torch.optim.SGD(network.parameters(), lr=0.1).step()
+    # Some gradients are so small that a usual step would be lost in the parameter's rounding.
+    torch.optim.SGD(network.parameters(), lr=1e3).step()
     assert torch.isfinite(loss)
     still = [n for n, p in network.named_parameters() if torch.equal(p, before[n])]
     # Softmax does not change when all scores of a query do: a key's bias has no gradient.
@@ -87,6 +90,27 @@ def test_memoryformers_blocks_have_the_parameters_of_their_formula():
     per_block = (tables << bits) * (3 * hidden + width) + (tables << bits + 2) * hidden
     layers = (m for m in paper("memoryformer").modules() if type(m).__name__ == "MemoryLayer")
     assert sum(layer.weight.numel() for layer in layers) == 6 * per_block
+
+
+@pytest.mark.parametrize(("hidden", "num_heads", "dense"), [(512, 8, 10.7), (768, 12, 20.9)])
+def test_a_block_has_the_published_multiply_accumulates(hidden, num_heads, dense):
+    """MemoryFormer, table 1: S = 2048. Its own figures for tables are 6 K S d in all (4.7 and 7.4
+    G with attention); what its equations read are 3 d + 1.25 d + d numbers from each of K tables.
+    """
+    length, bits = 2_048, 8
+
+    def multiply_accumulates(**blocks):
+        model = {"hidden_size": hidden, "embedding": tokens(max_positions=length)}
+        workload = {"batch_size": 1, "sequence_length": length, "mode": "inference"}
+        asked = request("feature-extraction", model=model, workload=workload, repeat=1, **blocks)
+        return int(trace(asked, BUILTIN["cpu"]).op_flops.sum()) // 2
+
+    attention = heads("dense", num_heads=num_heads)
+    assert multiply_accumulates(attention=attention) / 1e9 == pytest.approx(dense, abs=0.05)
+    memory = {"kind": "memory", "bits": bits}
+    read = 5.25 * hidden / bits * length * hidden
+    found = multiply_accumulates(attention={**attention, "projection": memory}, feed_forward=memory)
+    assert found == 2 * length**2 * hidden + read
 
 
 def test_linformer_shares_its_projections_as_described():
