@@ -189,6 +189,23 @@ class LSH(MultiHead):
     chunk_size: Size = Field(64, description="c, a divisor of S; a chunk sees the one before too")
 
 
+class ImageWindow(MultiHead):
+    """Patches attend to those in the same square window of the image."""
+
+    summary = "softmax attention in M x M windows of patches, with biases by distance; S x M M"
+    paper = "arXiv 2103.14030 (Swin)"
+    causal_too = False
+
+    kind: Literal["image_window"]
+    window: Size = Field(7, description="M: patches a side, a divisor of the rows and columns")
+    shift: int = Field(
+        0,
+        ge=0,
+        le=2**20,
+        description="patches by which windows are shifted; Swin alternates 0 and floor(M / 2)",
+    )
+
+
 class Fourier(Data):
     """Tokens are mixed by a Fourier transform, without parameters."""
 
@@ -211,6 +228,6 @@ class NoAttention(Data):
 
 Attention = Annotated[
     Dense | SlidingWindow | Sparse | BlockSparse | Linformer | Performer | LinearAttention
-    | Nystrom | LSH | Fourier | NoAttention,
+    | Nystrom | LSH | ImageWindow | Fourier | NoAttention,
     Field(discriminator="kind"),
 ]  # fmt: skip

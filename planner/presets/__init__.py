@@ -8,9 +8,10 @@ from planner.errors import InvalidRequest
 from planner.presets.blocks import BLOCKS_PRESETS
 from planner.presets.library import LIBRARY_PRESETS
 from planner.presets.preset import Preset
+from planner.presets.schedules import SCHEDULE_PRESETS
 from planner.request import PresetModel, SimulationRequest
 
-PRESETS: dict[str, Preset] = {**LIBRARY_PRESETS, **BLOCKS_PRESETS}
+PRESETS: dict[str, Preset] = {**LIBRARY_PRESETS, **BLOCKS_PRESETS, **SCHEDULE_PRESETS}
 
 
 def resolve(request: SimulationRequest) -> SimulationRequest:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from planner.architecture import ArchitectureModel
 from planner.architecture import description as described
+from planner.architecture.schedule import Layout, Stage, of_width, stages
+from planner.architecture.tokens import MergeTokens, PatchMerge, PoolTokens, PruneTokens
 from planner.models.architecture import embeddings, positions
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
-from planner.models.architecture.network import Blocks, Network
+from planner.models.architecture.network import Blocks, MergingBlocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
+from planner.models.architecture.reducing import reducing_block
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
+from planner.models.architecture.token_pooling import PatchMerging, TokenPooling
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer_norm": nn.LayerNorm,
@@ -26,12 +30,18 @@ def build_network(model: ArchitectureModel, tokens: int) -> Network:
     default device.
     """
     embedding = _embedding(model)
-    groups = [_group(model, group, tokens) for group in model.blocks]
-    last = model.blocks[-1]
+    entries = list(zip(model.blocks, stages(model, tokens), strict=True))
+    groups = [_group(of_width(model, s.width), group, s.blocks) for group, s in entries]
+    transitions: dict[str, nn.Module] = {
+        str(index): nn.Sequential(*modules)
+        for index, (group, stage) in enumerate(entries)
+        if (modules := _transition(group, stage))
+    }
+    last, width = model.blocks[-1], entries[-1][1].width
     ends_normed = last.norm_position == "post" and last.residual == "plain"
-    norm = nn.Identity() if ends_normed else _NORMS[last.norm](model.hidden_size)
-    head = _head(model, embedding)
-    return Network(embedding, groups, norm, head, model.task, model.pooling)
+    norm = nn.Identity() if ends_normed else _NORMS[last.norm](width)
+    head = _head(of_width(model, width), embedding)
+    return Network(embedding, groups, norm, head, model.task, model.pooling, transitions)
 
 
 def _embedding(model: ArchitectureModel) -> nn.Module:
@@ -44,6 +54,7 @@ def _embedding(model: ArchitectureModel) -> nn.Module:
             model.hidden_size,
             model.has_class_token,
             spec.dropout,
+            spec.positions == "learned",
         )
     size = spec.embedding_size or model.hidden_size
     return embeddings.TokenEmbedding(
@@ -80,14 +91,38 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
     return nn.Sequential(nn.Linear(model.hidden_size, width), head)
 
 
-def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn.Module:
-    """The blocks of one entry; shared ones are one module in several places."""
+def _transition(group: described.Blocks, stage: Stage) -> list[nn.Module]:
+    """What comes before an entry's blocks."""
+    before, width = stage.before, stage.width
+    if isinstance(group.tokens, PatchMerge):
+        assert before.grid is not None, "the rules ask for patches"
+        return [PatchMerging(stage.width_before, width, before.grid)]
+    modules: list[nn.Module] = []
+    if isinstance(group.tokens, PoolTokens):
+        spec = group.tokens
+        modules.append(TokenPooling(spec.stride, spec.mode, before.has_first, before.grid))
+    if width != stage.width_before:
+        modules.append(nn.Linear(stage.width_before, width))
+    return modules
+
+
+def _group(
+    model: ArchitectureModel, group: described.Blocks, layouts: Sequence[Layout]
+) -> nn.Module:
+    """The blocks of one entry; shared ones are one module in several places.
+
+    Args:
+        model: with the entry's hidden_size.
+        layouts: what each block sees.
+    """
     shared = Shared()
     count = 1 if group.share == "all" else group.repeat
     attentions = _parts(
         count,
         group.share == "attention",
-        lambda i: build_attention(model, group.attention_of(i), i, tokens, shared),
+        lambda i: build_attention(
+            model, group.attention_of(i), i, layouts[i].count, shared, layouts[i].grid
+        ),
     )
     feed_forwards = _parts(
         count,
@@ -101,8 +136,16 @@ def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn
             for attention, feed_forward in pairs
         ]
         return ReversibleSequence(reversible * (group.repeat // count))
-    blocks = [_block(model, group, *pair) for pair in pairs]
-    return Blocks(blocks * (group.repeat // count))
+    times = group.repeat // count
+    if isinstance(group.tokens, MergeTokens | PruneTokens):
+        reducing = [
+            reducing_block(group.tokens, _block(model, group, *pair), layout)
+            for pair, layout in zip(pairs, layouts, strict=False)
+        ]
+        merges = isinstance(group.tokens, MergeTokens)
+        return (MergingBlocks if merges else Blocks)(reducing * times)
+    blocks: list[nn.Module] = [_block(model, group, *pair) for pair in pairs]
+    return Blocks(blocks * times)
 
 
 def _parts(
@@ -116,7 +159,7 @@ def _block(
     group: described.Blocks,
     attention: nn.Module | None,
     feed_forward: nn.Module | None,
-) -> nn.Module:
+) -> PreNormBlock | PostNormBlock:
     if group.norm_position == "pre":
         return PreNormBlock(
             None if attention is None else _pre(model, group, attention),

@@ -24,6 +24,7 @@ from planner.models.architecture.linformer import LinformerMixer, sequence_proje
 from planner.models.architecture.lsh import LSHMixer
 from planner.models.architecture.memory import MemoryFeedForward
 from planner.models.architecture.nystrom import NystromMixer
+from planner.models.architecture.patch_windows import PatchWindows, WindowMixer
 from planner.models.architecture.performer import PerformerMixer
 from planner.models.architecture.positions import Rotary
 from planner.models.architecture.projections import linear
@@ -43,13 +44,19 @@ class Shared:
 
 
 def build_attention(
-    model: ArchitectureModel, spec: described.Attention, index: int, tokens: int, shared: Shared
+    model: ArchitectureModel,
+    spec: described.Attention,
+    index: int,
+    tokens: int,
+    shared: Shared,
+    grid: tuple[int, int] | None = None,
 ) -> nn.Module | None:
     """The module [B, S, H] -> [B, S, H]; None where tokens are not mixed.
 
     Args:
         index: the block's number; random patterns differ by it.
         tokens: S, for patterns that are made for one length.
+        grid: rows and columns of patches, for windows of an image.
     """
     if isinstance(spec, described.NoAttention):
         return None
@@ -75,6 +82,11 @@ def build_attention(
         shares_keys = isinstance(spec, described.LSH)
         qkv = LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=shares_keys)
         out_proj = linear(width, model.hidden_size, bias=bias, rank=rank)
+    if isinstance(spec, described.ImageWindow):
+        assert grid is not None, "the rules ask for patches"
+        windows = WindowMixer(spec.num_heads, grid, spec.window, spec.shift)
+        attention = MultiHeadAttention(qkv, windows, out_proj, head_dim, None)
+        return PatchWindows(attention, grid, spec.window, spec.shift)
     mixer = _mixer(model, spec, head_dim, index, tokens, shared)
     return MultiHeadAttention(qkv, mixer, out_proj, head_dim, _rotary(model, head_dim))
 
