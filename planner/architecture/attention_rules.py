@@ -1,4 +1,4 @@
-"""What cannot be of windows of patches."""
+"""What cannot be of windows of patches and of heads with an operation each."""
 
 from __future__ import annotations
 
@@ -34,4 +34,21 @@ def image_window_problems(
                 f"{pointer}/shift",
                 f"windows of {spec.window} among {size} patches cannot be shifted by {spec.shift}",
                 "use less than window, and 0 where one window is all",
+            )
+
+
+def heads_problems(width: int, spec: attentions.Heads, pointer: str) -> Found:
+    """Of heads with an operation each."""
+    if spec.head_dim is None and width % len(spec.heads):
+        yield FieldProblem(
+            f"{pointer}/heads",
+            f"{len(spec.heads)} heads do not divide hidden_size {width}",
+            "use a divisor, or give head_dim",
+        )
+    for index, head in enumerate(spec.heads):
+        if isinstance(head, attentions.ConvolutionHead) and head.kernel_size % 2 == 0:
+            yield FieldProblem(
+                f"{pointer}/heads/{index}/kernel_size",
+                f"{head.kernel_size} has no middle",
+                "use an odd number",
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
-from planner.architecture.attention_rules import image_window_problems
+from planner.architecture.attention_rules import heads_problems, image_window_problems
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
 from planner.architecture.schedule import Layout, Stage, of_width, stages
 from planner.architecture.schedule_rules import (
@@ -173,6 +173,8 @@ def _attention_problems(
             f"{spec.kind} mixes all tokens, so it cannot be causal",
             "use another task than text-generation, or another kind",
         )
+    if isinstance(spec, attentions.Heads):
+        yield from heads_problems(model.hidden_size, spec, pointer)
     if isinstance(spec, attentions.ImageWindow):
         yield from image_window_problems(spec, layouts, pointer)
     if not isinstance(spec, attentions.MultiHead):

@@ -1,19 +1,42 @@
-"""Named architectures whose tokens or widths change from block to block.
+"""Named architectures whose tokens, widths or heads change from block to block.
 
-Sizes: ToMe's from its README, EViT's from its code (`deit_small_patch16_shrink_base`), Swin's and
-Funnel's are the default configurations of `transformers`.
+Sizes: ToMe's from its README, EViT's from its code (`deit_small_patch16_shrink_base`), FlexiBERT's
+from its code, as dictionaries; Swin's and Funnel's are the default configurations of
+`transformers`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from planner.architecture.flexibert import flexibert
 from planner.presets.architecture import ArchitecturePreset, blocks, tokens
 from planner.presets.preset import Fields
 
 _PRUNED: Fields = {"kind": "prune", "keep": 0.7}
 _SMALL_IMAGE: Fields = {"kind": "patches", "image_size": 64, "patch_size": 8}
 _IMAGES: dict[str, Fields] = {"paper": {"batch_size": 32}}
+
+# Verbatim from the authors' pretraining script (jha-lab/txf_design-space, `flexibert_mini`).
+_FLEXIBERT_MINI = {
+    "l": 4,
+    "o": ["sa", "sa", "l", "l"],
+    "h": [256, 256, 128, 128],
+    "n": [2, 2, 4, 4],
+    "f": [[512, 512, 512], [512, 512, 512], [1024], [1024]],
+    "p": ["sdp", "sdp", "dct", "dct"],
+}
+_BERT_TINY = {"l": 2, "o": [["sa_sdp_64"] * 2] * 2, "h": [128] * 2, "f": [[512]] * 2}
+_FLEXIBERT_SMALL = {
+    "l": 3,
+    "o": [
+        ["sa_sdp_32", "sa_wma_32", "l_dft_32", "c_5_32"],
+        ["sa_sdp_32", "l_dct_32", "c_9_32", "c_9_32"],
+        ["sa_sdp_32", "sa_sdp_32"],
+    ],
+    "h": [128, 128, 64],
+    "f": [[512], [256, 256], [256]],
+}
 
 
 def _images(hidden: int, embedding: Fields, entries: list[Fields], **more: Any) -> Fields:
@@ -129,5 +152,23 @@ SCHEDULE_PRESETS: dict[str, ArchitecturePreset] = {
             pooling="mean",
         ),
         _IMAGES,
+    ),
+    "flexibert": ArchitecturePreset(
+        "fill-mask",
+        "encoder whose layers differ in width, feed-forwards and heads",
+        "arXiv 2205.11656",
+        "FlexiBERT-Mini",
+        flexibert(_FLEXIBERT_MINI),
+        flexibert(_FLEXIBERT_SMALL, vocab_size=8_192),
+        {"paper": {"sequence_length": 512, "batch_size": 8}},
+    ),
+    "bert-tiny-flexibert": ArchitecturePreset(
+        "fill-mask",
+        "BERT-Tiny as FlexiBERT and TransCODE write it",
+        "arXiv 2205.11656",
+        "BERT-Tiny",
+        flexibert(_BERT_TINY),
+        flexibert(_BERT_TINY, vocab_size=8_192),
+        {"paper": {"sequence_length": 128, "batch_size": 8}},
     ),
 }

@@ -14,10 +14,12 @@ from planner.models.architecture.dense import EagerMixer, SdpaMixer
 from planner.models.architecture.experts import ExpertsFeedForward
 from planner.models.architecture.feed_forward import (
     ChunkedFeedForward,
+    DeepFeedForward,
     DenseFeedForward,
     GatedFeedForward,
 )
 from planner.models.architecture.fourier import FourierMixer
+from planner.models.architecture.head_ops import build_heads
 from planner.models.architecture.heads import LinearQKV, MemoryQKV, MultiHeadAttention
 from planner.models.architecture.linear import LinearMixer
 from planner.models.architecture.linformer import LinformerMixer, sequence_projection
@@ -62,6 +64,8 @@ def build_attention(
         return None
     if isinstance(spec, described.Fourier):
         return FourierMixer()
+    if isinstance(spec, described.Heads):
+        return build_heads(model.hidden_size, spec)
     head_dim = spec.head_dim or model.hidden_size // spec.num_heads
     width = spec.num_heads * head_dim
     values = key_value_heads(spec) * head_dim
@@ -174,6 +178,9 @@ def build_feed_forward(
     match spec:
         case described_feed_forward.DenseFeedForward():
             size = spec.intermediate_size or 4 * hidden
+            if isinstance(size, list):
+                deep = DeepFeedForward(hidden, size, spec.activation, spec.bias, spec.rank)
+                return _chunked(deep, spec.chunks)
             return _chunked(
                 DenseFeedForward(hidden, size, spec.activation, spec.bias, spec.rank), spec.chunks
             )

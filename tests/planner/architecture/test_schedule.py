@@ -97,6 +97,24 @@ WRONG = {
         f"{ATTENTION}/shift",
         {**IMAGES, **entries(block(attention=window(4, shift=1)))},
     ),
+    "heads that divide no width": (
+        f"{ATTENTION}/heads",
+        {**CLASSES, "attention": {"kind": "heads", "heads": [{"op": "sdp"}] * 3}},
+    ),
+    "a kernel without a middle": (
+        f"{ATTENTION}/heads/1/kernel_size",
+        {
+            **CLASSES,
+            "attention": {
+                "kind": "heads",
+                "heads": [{"op": "sdp"}, {"op": "conv", "kernel_size": 4}],
+            },
+        },
+    ),
+    "heads in a decoder": (
+        f"{ATTENTION}/kind",
+        {"attention": {"kind": "heads", "heads": [{"op": "sdp"}]}},
+    ),
     "heads that divide no entry's width": (
         "/model/blocks/1/attention/num_heads",
         {**IMAGES, **entries(block(), block(hidden_size=30))},

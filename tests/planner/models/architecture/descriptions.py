@@ -153,6 +153,23 @@ SCHEDULED = {
             ],
         },
     },
+    "heads": {
+        "task": "fill-mask",
+        "attention": {
+            "kind": "heads",
+            "heads": [
+                {"op": "sdp"}, {"op": "wma"}, {"op": "dft"}, {"op": "dct"}, {"op": "dct"},
+                {"op": "conv", "kernel_size": 5}, {"op": "sdp"}, {"op": "conv", "kernel_size": 3},
+            ],
+        },
+        "feed_forward": {"kind": "dense", "intermediate_size": [48, 64, 16]},
+        "norm_position": "post",
+    },
+    "transforms": {
+        "task": "fill-mask",
+        "attention": {"kind": "heads", "heads": [{"op": "dct"}] * 2},
+        "hidden_size": 64,
+    },
 }  # fmt: skip
 EVERY = {
     **{f"decoder {name}": case for name, case in DECODERS.items()},
