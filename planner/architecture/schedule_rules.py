@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from planner.architecture import attention as attentions
 from planner.architecture.description import ArchitectureModel, Blocks
 from planner.architecture.schedule import Layout
-from planner.architecture.tokens import MergeTokens, PruneTokens
+from planner.architecture.tokens import MergeTokens, PoolTokens, PruneTokens
 from planner.errors import FieldProblem
 
 Found = Iterator[FieldProblem]
@@ -31,11 +31,26 @@ def schedule_problems(model: ArchitectureModel, group: Blocks, pointer: str) -> 
             "rotary positions turn tokens by their place, which a schedule changes",
             'use /model/embedding/positions "learned" or "sinusoidal"',
         )
-    if group.tokens.in_blocks and group.residual == "reversible":
+    if group.residual == "reversible" and (group.tokens.in_blocks or _pools_queries(group)):
         yield FieldProblem(
             f"{pointer}/residual",
             f"a block that lets fewer tokens go on ({group.tokens.kind}) cannot be inverted",
             'use "plain"',
+        )
+    if _pools_queries(group):
+        yield from _pooled_query_problems(group.attention_of(0), pointer)
+
+
+def _pools_queries(group: Blocks) -> bool:
+    return isinstance(group.tokens, PoolTokens) and group.tokens.queries_only
+
+
+def _pooled_query_problems(spec: attentions.Attention, pointer: str) -> Found:
+    if not isinstance(spec, attentions.Dense) or spec.projection.kind != "linear":
+        yield FieldProblem(
+            f"{pointer}/tokens/queries_only",
+            "only dense attention with linear projections takes fewer queries than keys",
+            "set it to false, or change the first block's attention",
         )
 
 

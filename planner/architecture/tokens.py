@@ -75,6 +75,11 @@ class PoolTokens(Data):
     kind: Literal["pool"]
     stride: int = Field(2, ge=2, le=1_024)
     mode: Literal["mean", "max"] = "mean"
+    queries_only: bool = Field(
+        False,
+        description="the first block's keys and values are of all tokens, as in Funnel; dense"
+        " attention only",
+    )
 
 
 class PatchMerge(Data):

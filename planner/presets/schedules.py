@@ -68,7 +68,7 @@ def _funnel(hidden: int, heads: int, depths: tuple[int, ...], **more: Any) -> li
             heads,
             norm_position="post",
             dropout=0.1,
-            **({"tokens": {"kind": "pool", "stride": 2}} if index else {}),
+            **({"tokens": {"kind": "pool", "stride": 2, "queries_only": True}} if index else {}),
             **more,
         )
         for index, depth in enumerate(depths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from torch import nn
 
@@ -16,7 +16,11 @@ from planner.models.architecture.network import Blocks, MergingBlocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
 from planner.models.architecture.reducing import reducing_block
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
-from planner.models.architecture.token_pooling import PatchMerging, TokenPooling
+from planner.models.architecture.token_pooling import (
+    PatchMerging,
+    QueryPoolingBlock,
+    TokenPooling,
+)
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer_norm": nn.LayerNorm,
@@ -31,7 +35,7 @@ def build_network(model: ArchitectureModel, tokens: int) -> Network:
     """
     embedding = _embedding(model)
     entries = list(zip(model.blocks, stages(model, tokens), strict=True))
-    groups = [_group(of_width(model, s.width), group, s.blocks) for group, s in entries]
+    groups = [_group(of_width(model, s.width), group, s) for group, s in entries]
     transitions: dict[str, nn.Module] = {
         str(index): nn.Sequential(*modules)
         for index, (group, stage) in enumerate(entries)
@@ -98,24 +102,25 @@ def _transition(group: described.Blocks, stage: Stage) -> list[nn.Module]:
         assert before.grid is not None, "the rules ask for patches"
         return [PatchMerging(stage.width_before, width, before.grid)]
     modules: list[nn.Module] = []
-    if isinstance(group.tokens, PoolTokens):
-        spec = group.tokens
-        modules.append(TokenPooling(spec.stride, spec.mode, before.has_first, before.grid))
+    if isinstance(group.tokens, PoolTokens) and not group.tokens.queries_only:
+        modules.append(_pooling(group.tokens, before))
     if width != stage.width_before:
         modules.append(nn.Linear(stage.width_before, width))
     return modules
 
 
-def _group(
-    model: ArchitectureModel, group: described.Blocks, layouts: Sequence[Layout]
-) -> nn.Module:
+def _pooling(spec: PoolTokens, before: Layout) -> TokenPooling:
+    return TokenPooling(spec.stride, spec.mode, before.has_first, before.grid)
+
+
+def _group(model: ArchitectureModel, group: described.Blocks, stage: Stage) -> nn.Module:
     """The blocks of one entry; shared ones are one module in several places.
 
     Args:
         model: with the entry's hidden_size.
-        layouts: what each block sees.
+        stage: what its blocks see.
     """
-    shared = Shared()
+    shared, layouts = Shared(), stage.blocks
     count = 1 if group.share == "all" else group.repeat
     attentions = _parts(
         count,
@@ -144,8 +149,13 @@ def _group(
         ]
         merges = isinstance(group.tokens, MergeTokens)
         return (MergingBlocks if merges else Blocks)(reducing * times)
-    blocks: list[nn.Module] = [_block(model, group, *pair) for pair in pairs]
-    return Blocks(blocks * times)
+    plain = [_block(model, group, *pair) for pair in pairs]
+    blocks: list[nn.Module] = [*plain * times]
+    if isinstance(group.tokens, PoolTokens) and group.tokens.queries_only:
+        attention, feed_forward = plain[0].attention, plain[0].feed_forward
+        assert attention is not None, "the rules ask for dense attention"
+        blocks[0] = QueryPoolingBlock(_pooling(group.tokens, stage.before), attention, feed_forward)
+    return Blocks(blocks)
 
 
 def _parts(

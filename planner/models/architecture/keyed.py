@@ -11,13 +11,6 @@ from planner.models.architecture.heads import MultiHeadAttention
 class KeyedAttention(MultiHeadAttention):
     """Multi-head attention whose queries and keys are results too."""
 
-    @classmethod
-    def of(cls, attention: MultiHeadAttention) -> KeyedAttention:
-        """The same attention, its modules included."""
-        return cls(
-            attention.qkv, attention.mixer, attention.out_proj, attention.head_dim, attention.rotary
-        )
-
     def forward(  # type: ignore[override]
         self, x: Tensor, bias: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,13 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from planner.models.architecture.blocks import PostNorm, PreNorm
+from planner.models.architecture.heads import LinearQKV, MultiHeadAttention
+from planner.models.architecture.keyed import feed
+
 
 class TokenPooling(nn.Module):
     """Windows of tokens become one: their mean or largest numbers (arXiv 2006.03236, section 2.2).
 
     As in the authors' code with `separate_cls` and `truncate_seq`: the class token stays as it is,
-    and last tokens that fill no window are left out. There only queries are pooled in the first
-    block, so that its keys and values are of all tokens; here all three are (`pool_q_only=False`).
+    and last tokens that fill no window are left out.
 
     Args:
         has_first: the first token classifies.
@@ -40,6 +43,51 @@ class TokenPooling(nn.Module):
             return pool(x.unsqueeze(1), (self.stride, 1)).squeeze(1)
         image = torch.unflatten(x.transpose(1, 2), 2, self.grid)
         return pool(image, self.stride).flatten(2).transpose(1, 2)
+
+
+class PooledQueryAttention(MultiHeadAttention):
+    """Dense attention of fewer tokens to all (`pool_q_only` in the code of Funnel's authors)."""
+
+    def forward(self, queries: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
+        """[B, S', H], [B, S, H] -> [B, S', H]."""
+        assert isinstance(self.qkv, LinearQKV), "the rules ask for linear projections"
+        assert self.qkv.k_proj is not None, "only LSH attention has no keys of its own"
+        inputs = (
+            (self.qkv.q_proj, queries),
+            (self.qkv.k_proj, x),
+            (self.qkv.v_proj, x),
+        )
+        mixed = self.mixer(*(self._split(proj(tokens)) for proj, tokens in inputs))
+        output: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return output
+
+
+class QueryPoolingBlock(nn.Module):
+    """A block whose stream is pooled, while its attention still sees all tokens."""
+
+    def __init__(
+        self,
+        pooling: TokenPooling,
+        attention: PreNorm | PostNorm,
+        feed_forward: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        assert isinstance(attention.function, MultiHeadAttention), "the rules ask for dense"
+        self.pooling = pooling
+        self.norm = attention.norm
+        self.attention = PooledQueryAttention.of(attention.function)
+        self.dropout = attention.dropout
+        self.feed_forward = feed_forward
+        self.is_pre_norm = isinstance(attention, PreNorm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, S, H] -> [B, S', H]."""
+        pooled = self.pooling(x)
+        if self.is_pre_norm:
+            pooled = pooled + self.dropout(self.attention(self.norm(pooled), self.norm(x)))
+        else:
+            pooled = self.norm(pooled + self.dropout(self.attention(pooled, x)))
+        return feed(self.feed_forward, pooled)
 
 
 class PatchMerging(nn.Module):

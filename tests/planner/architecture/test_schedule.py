@@ -52,6 +52,14 @@ WRONG = {
         "/model/blocks/0/residual",
         {**CLASSES, "tokens": MERGE, "residual": "reversible"},
     ),
+    "reversible pooling of queries": (
+        "/model/blocks/0/residual",
+        {**CLASSES, "tokens": {**POOL, "queries_only": True}, "residual": "reversible"},
+    ),
+    "pooled queries without scores": (
+        f"{TOKENS}/queries_only",
+        {**CLASSES, "tokens": {**POOL, "queries_only": True}, "attention": heads("linear")},
+    ),
     "no keys": (
         f"{ATTENTION}/kind",
         {**CLASSES, "tokens": MERGE, "attention": {"kind": "fourier"}},

@@ -140,6 +140,23 @@ SCHEDULED = {
             "blocks": [block(), block(tokens={"kind": "pool", "mode": "max"}, hidden_size=48)],
         },
     },
+    "pooling queries": {
+        **CLASSES,
+        "model": {
+            "blocks": [
+                block(),
+                block(
+                    repeat=2, tokens={"kind": "pool", "queries_only": True}, norm_position="post"
+                ),
+            ]
+        },
+    },
+    "pooling queries, pre-norm": {
+        **CLASSES,
+        "model": {
+            "blocks": [block(hidden_size=48, tokens={"kind": "pool", "queries_only": True})]
+        },
+    },
     "pooling, reversible": {
         **CLASSES, "tokens": {"kind": "pool"}, "residual": "reversible"
     },

@@ -146,6 +146,32 @@ def test_pooling_is_that_of_funnel(mode):
     torch.testing.assert_close(TokenPooling(2, mode, True, None)(x), expected)
 
 
+@pytest.mark.parametrize("norm_position", ["pre", "post"])
+def test_pooled_queries_see_all_tokens(norm_position):
+    pool = {"kind": "pool", "queries_only": True}
+    network, _ = build(request(**CLASSES, repeat=1, tokens=pool, norm_position=norm_position))
+    (block,) = network.groups[0].blocks
+    x = torch.randn(B, 8, 32)
+    pooled = torch.stack([x[:, 0], *(x[:, i : i + 2].mean(1) for i in (1, 3, 5))], dim=1)
+    seen = [block.norm(pooled), block.norm(x)] if norm_position == "pre" else [pooled, x]
+    q, k, v = (
+        proj(tokens).unflatten(-1, (4, 8)).transpose(1, 2)
+        for proj, tokens in zip(
+            (block.attention.qkv.q_proj, block.attention.qkv.k_proj, block.attention.qkv.v_proj),
+            (seen[0], seen[1], seen[1]),
+            strict=True,
+        )
+    )
+    mixed = (q @ k.transpose(-1, -2) / math.sqrt(8)).softmax(-1) @ v
+    added = block.attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    if norm_position == "pre":
+        stream = pooled + added
+        expected = stream + block.feed_forward(stream)
+    else:
+        expected = block.feed_forward(block.norm(pooled + added))
+    torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_pooling_of_images_takes_squares_of_patches():
     x = normal(B, 1 + 4 * 6, 5)
     pooled = TokenPooling(2, "mean", True, (4, 6))(x)
@@ -177,12 +203,14 @@ def tokens_seen(asked):
 @pytest.mark.parametrize("name", [name for name in SCHEDULED if "revers" not in name])
 def test_blocks_see_as_many_tokens_as_the_schedule_says(name):
     asked = request(**SCHEDULED[name])
-    model = asked.model
-    expected = [
-        layout.count
-        for stage in stages(model, asked.workload.sequence_length)
-        for layout in stage.blocks
-    ]
+    model, expected = asked.model, []
+    for group, stage in zip(
+        model.blocks, stages(model, asked.workload.sequence_length), strict=True
+    ):
+        counts = [layout.count for layout in stage.blocks]
+        # Where only queries are pooled the entry's first block gets all tokens.
+        all_tokens = getattr(group.tokens, "queries_only", False)
+        expected += [stage.before.count, *counts[1:]] if all_tokens else counts
     assert tokens_seen(asked) == expected
 
 
