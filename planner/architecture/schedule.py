@@ -17,8 +17,8 @@ class Layout:
     Attributes:
         count: S.
         has_first: the first token classifies, so it is never merged, pooled or left out.
-        grid: rows and columns of patches that the tokens (besides the first, which is none) are;
-            None: they are a sequence, or what merging and pruning left of an image.
+        grid: rows and columns of patches, a first token aside; None: a sequence, or what merging
+            and pruning left of an image.
     """
 
     count: int
