@@ -185,6 +185,15 @@ def _request_techniques() -> list[Entry]:
             _CHANGED,
         ),
         _technique(
+            "token schedule",
+            "/model/blocks/0/tokens",
+            ["merge", "prune", "pool", "patch_merge"],
+            "activations of later blocks, which see fewer tokens (ToMe, arXiv 2210.09461; EViT,"
+            " arXiv 2202.07800; Funnel, arXiv 2006.03236; Swin, arXiv 2103.14030)",
+            "merge, prune: a matching or sorting of tokens in each block",
+            _CHANGED,
+        ),
+        _technique(
             "low-rank adapters",
             "/model/lora",
             ["r", "alpha", "dropout", "target_modules", "bias"],

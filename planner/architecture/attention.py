@@ -192,6 +192,64 @@ class LSH(MultiHead):
     chunk_size: Size = Field(64, description="c, a divisor of S; a chunk sees the one before too")
 
 
+class ImageWindow(MultiHead):
+    """Patches attend to those in the same square window of the image."""
+
+    summary = "softmax attention in M x M windows of patches, with biases by distance; S x M M"
+    paper = "arXiv 2103.14030 (Swin)"
+    causal_too = False
+
+    kind: Literal["image_window"]
+    window: Size = Field(7, description="M: patches a side, a divisor of the rows and columns")
+    shift: int = Field(
+        0,
+        ge=0,
+        le=2**20,
+        description="patches by which windows are shifted; Swin alternates 0 and floor(M / 2)",
+    )
+
+
+class SelfAttentionHead(Data):
+    """A head of softmax attention: scaled dot products, or weighted ones, q W k."""
+
+    op: Literal["sdp", "wma"]
+
+
+class TransformHead(Data):
+    """A head that is a 2-D transform of its values over tokens and width, without scores."""
+
+    op: Literal["dft", "dct"]
+
+
+class ConvolutionHead(Data):
+    """A head that convolves along the tokens by kernels made of its keys and queries (ConvBERT's
+    span-based dynamic convolution, arXiv 2008.02496).
+    """
+
+    op: Literal["conv"]
+    kernel_size: int = Field(9, ge=1, le=1_023, description="odd")
+
+
+Head = Annotated[SelfAttentionHead | TransformHead | ConvolutionHead, Field(discriminator="op")]
+
+
+class Heads(Data):
+    """Each head has its own operation."""
+
+    summary: ClassVar[str] = (
+        "one operation a head: softmax attention (sdp, wma), transform (dft, dct), convolution"
+    )
+    paper: ClassVar[str] = "arXiv 2205.11656 (FlexiBERT)"
+    causal_too: ClassVar[bool] = False
+
+    kind: Literal["heads"]
+    heads: list[Head] = Field(min_length=1, max_length=1_024)
+    head_dim: Size | None = Field(None, description="default hidden_size / number of heads")
+    implementation: Literal["sdpa", "eager"] = Field("sdpa", description="of softmax attention")
+    attention_dropout: float = Field(0.0, ge=0, lt=1, description="of its probabilities")
+    bias: bool = True
+
+
 class Fourier(Data):
     """Tokens are mixed by a Fourier transform, without parameters."""
 
@@ -214,6 +272,6 @@ class NoAttention(Data):
 
 Attention = Annotated[
     Dense | SlidingWindow | Sparse | BlockSparse | Linformer | Performer | LinearAttention
-    | Nystrom | LSH | Fourier | NoAttention,
+    | Nystrom | LSH | ImageWindow | Heads | Fourier | NoAttention,
     Field(discriminator="kind"),
 ]  # fmt: skip

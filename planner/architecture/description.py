@@ -10,6 +10,7 @@ from planner.architecture.adapter import Adapter
 from planner.architecture.attention import Attention, Size
 from planner.architecture.bottleneck import Bottleneck
 from planner.architecture.feed_forward import FeedForward
+from planner.architecture.tokens import TokenSchedule
 from planner.data import Data
 from planner.fine_tuning import Frozen, Lora, Trained
 
@@ -58,14 +59,13 @@ class TokenEmbedding(Data):
 
 
 class PatchEmbedding(Data):
-    """A vector for each square of an image (ViT, arXiv 2010.11929), and a learned one for its
-    position.
-    """
+    """A vector for each square of an image, and one for its position (ViT, arXiv 2010.11929)."""
 
     kind: Literal["patches"]
     image_size: int = Field(224, ge=1, le=2**14, description="pixels a side")
     patch_size: int = Field(16, ge=1, le=1_024, description="pixels a side, a divisor")
     num_channels: int = Field(3, ge=1, le=64)
+    positions: Literal["learned", "none"] = "learned"
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @property
@@ -97,6 +97,14 @@ class Blocks(Data):
     """Blocks of one make, one after the other."""
 
     repeat: int = Field(1, ge=1, le=MAX_BLOCKS, description="how many")
+    hidden_size: Size | None = Field(
+        None,
+        description="width of these blocks; a linear map leads to it (FlexiBERT, arXiv 2205.11656);"
+        " default: that of the entry before",
+    )
+    tokens: TokenSchedule | None = Field(
+        None, description="which tokens go on; all of them when null"
+    )
     attention: Annotated[
         Annotated[Attention, Tag("one")] | Annotated[_PerBlock[Attention], Tag("list")],
         Discriminator(_form),
@@ -148,7 +156,9 @@ class ArchitectureModel(Data):
 
     source: Literal["architecture"]
     task: ArchitectureTask = "text-generation"
-    hidden_size: Size = Field(512, description="width of the residual stream")
+    hidden_size: Size = Field(
+        512, description="width of the residual stream, unless an entry of blocks has its own"
+    )
     embedding: Embedding = Field(default_factory=TokenEmbedding)
     blocks: list[Blocks] = Field(min_length=1, max_length=MAX_BLOCKS)
     num_labels: int = Field(2, ge=2, le=2**20, description="classes of classifying tasks")

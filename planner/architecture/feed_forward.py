@@ -19,7 +19,13 @@ class DenseFeedForward(Data):
     paper: ClassVar[str] = "arXiv 1706.03762"
 
     kind: Literal["dense"]
-    intermediate_size: Size | None = Field(None, description="default 4 hidden_size")
+    intermediate_size: Size | Annotated[list[Size], Field(min_length=1, max_length=64)] | None = (
+        Field(
+            None,
+            description="default 4 hidden_size; a list: several layers, one after the other, all"
+            " with the activation (FlexiBERT, arXiv 2205.11656)",
+        )
+    )
     activation: Activation = "gelu"
     bias: bool = True
     rank: Size | None = Field(

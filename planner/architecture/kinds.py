@@ -7,6 +7,7 @@ from typing import Any, get_args
 from planner.architecture.attention import Attention
 from planner.architecture.description import Blocks, TokenEmbedding
 from planner.architecture.feed_forward import FeedForward
+from planner.architecture.tokens import TokenSchedule
 
 Entry = dict[str, Any]
 
@@ -16,6 +17,7 @@ def kinds() -> dict[str, list[Entry]]:
     return {
         "attention": [_kind(spec, {"decoders": spec.causal_too}) for spec in _members(Attention)],
         "feed_forward": [_kind(spec, {}) for spec in _members(FeedForward)],
+        "tokens": [_kind(spec, {}) for spec in _members(TokenSchedule)],
         "residual": _values(Blocks, "residual"),
         "norm": _values(Blocks, "norm"),
         "share": _values(Blocks, "share"),

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
+from planner.architecture.attention_rules import heads_problems, image_window_problems
 from planner.architecture.bottleneck_rules import bottleneck_problems
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
-from planner.errors import FieldProblem
+from planner.architecture.schedule import Layout, Stage, of_width, stages
+from planner.architecture.schedule_rules import (
+    attention_under_schedule_problems,
+    class_token_problems,
+    schedule_problems,
+)
+from planner.errors import FieldProblem, InvalidRequest
 
 if TYPE_CHECKING:
     from planner.request import Workload
@@ -20,18 +27,37 @@ Found = Iterator[FieldProblem]
 def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[FieldProblem]:
     """Everything that is wrong with a description for a workload."""
     problems = [*_workload_problems(model, workload), *_embedding_problems(model)]
+    known: list[Stage] = []
+    try:
+        for stage in stages(model, workload.sequence_length):
+            known.append(stage)
+    except InvalidRequest as error:
+        problems += error.errors
+    width = model.hidden_size
     for index, group in enumerate(model.blocks):
-        pointer = f"/model/blocks/{index}"
+        pointer, width = f"/model/blocks/{index}", group.hidden_size or width
+        layouts = known[index].blocks if index < len(known) else ()
         problems += _group_problems(group, pointer)
         problems += bottleneck_problems(group, pointer)
-        inside = model.inside(group)
-        for number in range(_count(group.attention)):
-            where = _place(group.attention, f"{pointer}/attention", number)
-            problems += _attention_problems(inside, group.attention_of(number), where, workload)
-        for number in range(_count(group.feed_forward)):
-            where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
-            problems += _feed_forward_problems(inside, group.feed_forward_of(number), where)
+        problems += _blocks_problems(of_width(model, width).inside(group), group, layouts, pointer)
     return problems
+
+
+def _blocks_problems(
+    model: ArchitectureModel, group: Blocks, layouts: tuple[Layout, ...], pointer: str
+) -> Found:
+    """Of an entry's parts; `layouts` are empty where another problem leaves them unknown."""
+    yield from schedule_problems(model, group, pointer)
+    yield from class_token_problems(group, layouts, pointer)
+    kinds = _count(group.attention)
+    for number in range(kinds):
+        spec = group.attention_of(number)
+        where = _place(group.attention, f"{pointer}/attention", number)
+        yield from _attention_problems(model, spec, where, layouts[number::kinds])
+        yield from attention_under_schedule_problems(group, spec, where)
+    for number in range(_count(group.feed_forward)):
+        where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
+        yield from _feed_forward_problems(model, group.feed_forward_of(number), where)
 
 
 def _count(given: object) -> int:
@@ -143,7 +169,10 @@ def _group_problems(group: Blocks, pointer: str) -> Found:
 
 
 def _attention_problems(
-    model: ArchitectureModel, spec: attentions.Attention, pointer: str, workload: Workload
+    model: ArchitectureModel,
+    spec: attentions.Attention,
+    pointer: str,
+    layouts: tuple[Layout, ...],
 ) -> Found:
     if model.is_causal and not spec.causal_too:
         yield FieldProblem(
@@ -151,10 +180,14 @@ def _attention_problems(
             f"{spec.kind} mixes all tokens, so it cannot be causal",
             "use another task than text-generation, or another kind",
         )
+    if isinstance(spec, attentions.Heads):
+        yield from heads_problems(model.hidden_size, spec, pointer)
+    if isinstance(spec, attentions.ImageWindow):
+        yield from image_window_problems(spec, layouts, pointer)
     if not isinstance(spec, attentions.MultiHead):
         return
     yield from _head_problems(model, spec, pointer)
-    yield from _length_problems(spec, pointer, model.tokens(workload.sequence_length), model)
+    yield from _length_problems(spec, pointer, [layout.count for layout in layouts], model)
     for field in ("conv_kernel_size", "window_blocks"):
         size = getattr(spec, field, None)
         if size is not None and size % 2 == 0:
@@ -221,13 +254,14 @@ _DIVISORS = {
 
 
 def _length_problems(
-    spec: attentions.MultiHead, pointer: str, tokens: int, model: ArchitectureModel
+    spec: attentions.MultiHead, pointer: str, counts: list[int], model: ArchitectureModel
 ) -> Found:
     field = _DIVISORS.get(type(spec))
     only_causal = isinstance(spec, attentions.Performer | attentions.LinearAttention)
     if field is not None and not (only_causal and not model.is_causal):
         size = getattr(spec, field)
-        if tokens % size:
+        tokens = next((count for count in counts if count % size), None)
+        if tokens is not None:
             yield FieldProblem(
                 f"{pointer}/{field}",
                 f"{size} does not divide the {tokens} tokens",

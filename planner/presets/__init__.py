@@ -9,6 +9,7 @@ from planner.presets.blocks import BLOCKS_PRESETS
 from planner.presets.fine_tuning import FINE_TUNING_PRESETS
 from planner.presets.language import LANGUAGE_PRESETS
 from planner.presets.preset import Preset
+from planner.presets.schedules import SCHEDULE_PRESETS
 from planner.presets.vision import VISION_PRESETS
 from planner.request import PresetModel, SimulationRequest
 
@@ -17,6 +18,7 @@ PRESETS: dict[str, Preset] = {
     **VISION_PRESETS,
     **BLOCKS_PRESETS,
     **FINE_TUNING_PRESETS,
+    **SCHEDULE_PRESETS,
 }
 
 

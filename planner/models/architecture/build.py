@@ -8,14 +8,22 @@ from torch import nn
 
 from planner.architecture import ArchitectureModel
 from planner.architecture import description as described
+from planner.architecture.schedule import Layout, Stage, of_width, stages
+from planner.architecture.tokens import MergeTokens, PatchMerge, PoolTokens, PruneTokens
 from planner.models.architecture import embeddings, positions
 from planner.models.architecture.adapter import Adapter
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
 from planner.models.architecture.bottleneck import NoNorm
 from planner.models.architecture.narrow import bottleneck_block
-from planner.models.architecture.network import Blocks, Network
+from planner.models.architecture.network import Blocks, MergingBlocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
+from planner.models.architecture.reducing import reducing_block
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
+from planner.models.architecture.token_pooling import (
+    PatchMerging,
+    QueryPoolingBlock,
+    TokenPooling,
+)
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer_norm": nn.LayerNorm,
@@ -37,12 +45,18 @@ def build_network(model: ArchitectureModel, tokens: int) -> Network:
     default device.
     """
     embedding = _embedding(model)
-    groups = [_group(model, group, tokens) for group in model.blocks]
-    last = model.blocks[-1]
+    entries = list(zip(model.blocks, stages(model, tokens), strict=True))
+    groups = [_group(of_width(model, s.width), group, s) for group, s in entries]
+    transitions: dict[str, nn.Module] = {
+        str(index): nn.Sequential(*modules)
+        for index, (group, stage) in enumerate(entries)
+        if (modules := _transition(group, stage))
+    }
+    last, width = model.blocks[-1], entries[-1][1].width
     ends_normed = last.norm_position == "post" and last.residual == "plain"
-    norm = nn.Identity() if ends_normed else _NORMS[last.norm](model.hidden_size)
-    head = _head(model, embedding)
-    return Network(embedding, groups, norm, head, model.task, model.pooling)
+    norm = nn.Identity() if ends_normed else _NORMS[last.norm](width)
+    head = _head(of_width(model, width), embedding)
+    return Network(embedding, groups, norm, head, model.task, model.pooling, transitions)
 
 
 def _embedding(model: ArchitectureModel) -> nn.Module:
@@ -55,6 +69,7 @@ def _embedding(model: ArchitectureModel) -> nn.Module:
             model.hidden_size,
             model.has_class_token,
             spec.dropout,
+            spec.positions == "learned",
         )
     size = spec.embedding_size or model.hidden_size
     if spec.trigram:
@@ -97,20 +112,44 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
     return nn.Sequential(nn.Linear(model.hidden_size, width), head)
 
 
-def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn.Module:
+def _transition(group: described.Blocks, stage: Stage) -> list[nn.Module]:
+    """What comes before an entry's blocks."""
+    before, width = stage.before, stage.width
+    if isinstance(group.tokens, PatchMerge):
+        assert before.grid is not None, "the rules ask for patches"
+        return [PatchMerging(stage.width_before, width, before.grid)]
+    modules: list[nn.Module] = []
+    if isinstance(group.tokens, PoolTokens) and not group.tokens.queries_only:
+        modules.append(_pooling(group.tokens, before))
+    if width != stage.width_before:
+        modules.append(nn.Linear(stage.width_before, width))
+    return modules
+
+
+def _pooling(spec: PoolTokens, before: Layout) -> TokenPooling:
+    return TokenPooling(spec.stride, spec.mode, before.has_first, before.grid)
+
+
+def _group(model: ArchitectureModel, group: described.Blocks, stage: Stage) -> nn.Module:
     """The blocks of one entry; shared ones are one module in several places, but for adapters,
     which are each block's own.
+
+    Args:
+        model: with the entry's hidden_size.
+        stage: what its blocks see.
     """
-    shared = Shared()
+    shared, layouts = Shared(), stage.blocks
     count = 1 if group.share == "all" else group.repeat
     if group.bottleneck is not None:
         norm = _NORMS[group.norm]
-        narrow = [bottleneck_block(model, group, norm, i, tokens, shared) for i in range(count)]
+        narrow = [bottleneck_block(model, group, norm, i, layouts[i], shared) for i in range(count)]
         return Blocks(narrow * (group.repeat // count))
     attentions = _parts(
         count,
         group.share == "attention",
-        lambda i: build_attention(model, group.attention_of(i), i, tokens, shared),
+        lambda i: build_attention(
+            model, group.attention_of(i), i, layouts[i].count, shared, layouts[i].grid
+        ),
     )
     feed_forwards = _parts(
         count,
@@ -123,8 +162,22 @@ def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn
     ]
     places = made * (group.repeat // count) if group.adapter is not None else made
     blocks = [_block(model, group, *parts) for parts in places]
+    if isinstance(group.tokens, MergeTokens | PruneTokens):
+        # Blocks that are shared see the layout of the first.
+        blocks = [
+            reducing_block(group.tokens, *each) for each in zip(blocks, layouts, strict=False)
+        ]
     blocks *= group.repeat // len(blocks)
-    return ReversibleSequence(blocks) if group.residual == "reversible" else Blocks(blocks)
+    if isinstance(group.tokens, PoolTokens) and group.tokens.queries_only:
+        first = blocks[0]
+        assert isinstance(first, PreNormBlock | PostNormBlock), "the rules refuse reversible ones"
+        assert first.attention is not None, "the rules ask for dense attention"
+        blocks[0] = QueryPoolingBlock(
+            _pooling(group.tokens, stage.before), first.attention, first.feed_forward
+        )
+    if group.residual == "reversible":
+        return ReversibleSequence(blocks)
+    return (MergingBlocks if isinstance(group.tokens, MergeTokens) else Blocks)(blocks)
 
 
 def _parts(

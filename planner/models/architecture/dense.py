@@ -22,12 +22,17 @@ class SdpaMixer(nn.Module):
         self.causal = causal
         self.dropout = dropout
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """[B, A, S, d], [B, A_kv, S, d], [B, A_kv, S, d] -> [B, A, S, d]."""
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[B, A, S, d], [B, A_kv, S, d], [B, A_kv, S, d] -> [B, A, S, d].
+
+        Args:
+            bias: added to scores, of a shape that spreads to [B, A, S, S].
+        """
         return F.scaled_dot_product_attention(
             q,
             k,
             v,
+            attn_mask=None if bias is None else bias.to(q.dtype),
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=self.causal,
             enable_gqa=q.shape[1] != k.shape[1],
@@ -42,10 +47,16 @@ class EagerMixer(nn.Module):
         self.causal = causal
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """[B, A, S, d], [B, A_kv, S, d], [B, A_kv, S, d] -> [B, A, S, d]."""
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """[B, A, S, d], [B, A_kv, S, d], [B, A_kv, S, d] -> [B, A, S, d].
+
+        Args:
+            bias: added to scores, of a shape that spreads to [B, A, S, S].
+        """
         k, v = repeat_heads(k, q.shape[1]), repeat_heads(v, q.shape[1])
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        if bias is not None:
+            scores = scores + bias
         if self.causal:
             scores = scores.masked_fill(_future(scores), -math.inf)
         mixed: Tensor = self.dropout(scores.softmax(-1)) @ v

@@ -72,6 +72,7 @@ class PatchEmbedding(nn.Module):
 
     Args:
         class_token: a learned token stands before the patches.
+        positions: whether there are any.
     """
 
     def __init__(
@@ -82,13 +83,13 @@ class PatchEmbedding(nn.Module):
         hidden: int,
         class_token: bool,
         dropout: float,
+        positions: bool = True,
     ) -> None:
         super().__init__()
         self.projection = nn.Conv2d(num_channels, hidden, patch_size, stride=patch_size)
         self.class_token = nn.Parameter(torch.empty(1, 1, hidden)) if class_token else None
-        self.positions = nn.Parameter(
-            torch.empty((image_size // patch_size) ** 2 + class_token, hidden)
-        )
+        count = (image_size // patch_size) ** 2 + class_token
+        self.positions = nn.Parameter(torch.empty(count, hidden)) if positions else None
         for weight in (self.class_token, self.positions):
             if weight is not None:
                 nn.init.normal_(weight, std=0.02)
@@ -99,5 +100,7 @@ class PatchEmbedding(nn.Module):
         x = self.projection(pixel_values).flatten(2).transpose(1, 2)
         if self.class_token is not None:
             x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
-        embedded: Tensor = self.dropout(x + self.positions)
+        if self.positions is not None:
+            x = x + self.positions
+        embedded: Tensor = self.dropout(x)
         return embedded

@@ -45,6 +45,30 @@ class DenseFeedForward(nn.Module):
         return output
 
 
+class DeepFeedForward(nn.Module):
+    """Several layers: y = act(.. act(x W_1) ..) W_n (FlexiBERT, arXiv 2205.11656).
+
+    Args:
+        intermediate: the layers' widths.
+    """
+
+    def __init__(
+        self, hidden: int, intermediate: list[int], activation: str, bias: bool, rank: int | None
+    ) -> None:
+        super().__init__()
+        sizes = zip([hidden, *intermediate], intermediate, strict=False)
+        self.layers = nn.ModuleList(linear(*size, bias=bias, rank=rank) for size in sizes)
+        self.activation = Activation(activation)
+        self.down_proj = linear(intermediate[-1], hidden, bias=bias, rank=rank)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[.., H] -> [.., H]."""
+        for layer in self.layers:
+            x = self.activation(layer(x))
+        output: Tensor = self.down_proj(x)
+        return output
+
+
 class GatedFeedForward(nn.Module):
     """y = (act(x W_1) * x W_3) W_2 (GLU variants, arXiv 2002.05202)."""
 

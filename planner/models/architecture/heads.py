@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -82,6 +84,13 @@ class MultiHeadAttention(nn.Module):
         self.mixer = mixer
         self.out_proj = out_proj
         self.head_dim = head_dim
+
+    @classmethod
+    def of(cls, attention: MultiHeadAttention) -> Self:
+        """The same attention, its modules included, of this class."""
+        return cls(
+            attention.qkv, attention.mixer, attention.out_proj, attention.head_dim, attention.rotary
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""

@@ -10,6 +10,7 @@ from planner.architecture import ArchitectureModel
 from planner.architecture import attention as described
 from planner.architecture.bottleneck import Bottleneck
 from planner.architecture.description import Blocks
+from planner.architecture.schedule import Layout
 from planner.models.architecture.blocks import PostNorm
 from planner.models.architecture.bottleneck import BottleneckBlock, SharedKeyQuery
 from planner.models.architecture.heads import LinearQKV
@@ -19,20 +20,23 @@ _Norm = Callable[[int], nn.Module]
 
 
 def bottleneck_block(
-    model: ArchitectureModel, group: Blocks, norm: _Norm, index: int, tokens: int, shared: Shared
+    model: ArchitectureModel, group: Blocks, norm: _Norm, index: int, layout: Layout, shared: Shared
 ) -> nn.Module:
     """One block of an entry that has a bottleneck.
 
     Args:
         norm: makes the norm of a width.
-        index, tokens, shared: as of `build_attention`.
+        layout: what the block sees.
+        index, shared: as of `build_attention`.
     """
     assert group.bottleneck is not None, "asked of entries with one only"
     hidden, inside = model.hidden_size, model.inside(group)
     size = inside.hidden_size
     attention_spec = group.attention_of(index)
     make_qkv = _maker(group.bottleneck, hidden, attention_spec, norm)
-    attention = build_attention(inside, attention_spec, index, tokens, shared, make_qkv)
+    attention = build_attention(
+        inside, attention_spec, index, layout.count, shared, layout.grid, make_qkv
+    )
     assert attention is not None, "the rules ask for both parts"
     feed_forwards = []
     for _ in range(group.bottleneck.num_feed_forwards):

@@ -32,11 +32,27 @@ class Blocks(nn.Module):
         return x
 
 
+class MergingBlocks(Blocks):
+    """Blocks that merge tokens; how many each token stands for goes along (`token_merging`)."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, sizes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """[B, S, H], [B, S, 1] -> the same of the tokens that are left."""
+        for block in self.blocks:
+            if self.checkpointing is not None and torch.is_grad_enabled():
+                x, sizes = checkpoint(block, x, sizes, **self.checkpointing)
+            else:
+                x, sizes = block(x, sizes)
+        return x, sizes
+
+
 class Network(nn.Module):
     """What an architecture description stands for.
 
     Args:
         groups: `Blocks` and `ReversibleSequence`, each [B, S, H] -> [B, S, H].
+        transitions: before the group of that number, to its width or its number of tokens.
         head: hidden states to logits; None: the hidden states are the output.
         task: decides what the loss compares.
         pooling: which hidden state classifies, where one label stands for the whole input.
@@ -50,9 +66,11 @@ class Network(nn.Module):
         head: nn.Module | None,
         task: str,
         pooling: str,
+        transitions: dict[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.embedding = embedding
+        self.transitions = nn.ModuleDict(transitions)
         self.groups = nn.ModuleList(groups)
         self.norm = norm
         self.lm_head = head if task in _TOKEN_TASKS else None
@@ -71,14 +89,23 @@ class Network(nn.Module):
         if self.training:
             self._redraw()
         x = self.embedding(pixel_values if input_ids is None else input_ids)
-        for group in self.groups:
-            x = group(x)
-        x = self.norm(x)
+        x = self.norm(self._through_groups(x))
         if self.task in _POOLED_TASKS:
             x = x[:, 0] if self.pooling == "first" else x.mean(1)
         head = self.classifier if self.lm_head is None else self.lm_head
         outputs: Tensor = x if head is None else head(x)
         return outputs if labels is None else self._loss(outputs, labels)
+
+    def _through_groups(self, x: Tensor) -> Tensor:
+        sizes: Tensor | None = None  # how many tokens each one stands for, where some are merged
+        for index, group in enumerate(self.groups):
+            if str(index) in self.transitions:
+                x = self.transitions[str(index)](x)
+            if isinstance(group, MergingBlocks):
+                x, sizes = group(x, sizes)
+            else:
+                x, sizes = group(x), None
+        return x
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy in fp32; of decoders, of each next token, as transformers computes it."""

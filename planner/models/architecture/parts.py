@@ -16,16 +16,19 @@ from planner.models.architecture.experts import ExpertsFeedForward
 from planner.models.architecture.far import PrimingFeedForward, far_feed_forward
 from planner.models.architecture.feed_forward import (
     ChunkedFeedForward,
+    DeepFeedForward,
     DenseFeedForward,
     GatedFeedForward,
 )
 from planner.models.architecture.fourier import FourierMixer
+from planner.models.architecture.head_ops import build_heads
 from planner.models.architecture.heads import LinearQKV, MemoryQKV, MultiHeadAttention
 from planner.models.architecture.linear import LinearMixer
 from planner.models.architecture.linformer import LinformerMixer, sequence_projection
 from planner.models.architecture.lsh import LSHMixer
 from planner.models.architecture.memory import MemoryFeedForward
 from planner.models.architecture.nystrom import NystromMixer
+from planner.models.architecture.patch_windows import PatchWindows, WindowMixer
 from planner.models.architecture.performer import PerformerMixer
 from planner.models.architecture.positions import Rotary
 from planner.models.architecture.projections import linear
@@ -50,6 +53,7 @@ def build_attention(
     index: int,
     tokens: int,
     shared: Shared,
+    grid: tuple[int, int] | None = None,
     make_qkv: Callable[[int, int], nn.Module] | None = None,
 ) -> nn.Module | None:
     """The module [B, S, H] -> [B, S, H]; None where tokens are not mixed.
@@ -57,6 +61,7 @@ def build_attention(
     Args:
         index: the block's number; random patterns differ by it.
         tokens: S, for patterns that are made for one length.
+        grid: rows and columns of patches, for windows of an image.
         make_qkv: of the widths of queries and of keys and values, what makes them, where that is
         not a linear map of H numbers.
     """
@@ -64,6 +69,8 @@ def build_attention(
         return None
     if isinstance(spec, described.Fourier):
         return FourierMixer()
+    if isinstance(spec, described.Heads):
+        return build_heads(model.hidden_size, spec)
     head_dim = spec.head_dim or model.hidden_size // spec.num_heads
     width = spec.num_heads * head_dim
     values = key_value_heads(spec) * head_dim
@@ -90,6 +97,11 @@ def build_attention(
             else make_qkv(width, values)
         )
         out_proj = linear(width, model.hidden_size, bias=bias, rank=rank)
+    if isinstance(spec, described.ImageWindow):
+        assert grid is not None, "the rules ask for patches"
+        windows = WindowMixer(spec.num_heads, grid, spec.window, spec.shift)
+        attention = MultiHeadAttention(qkv, windows, out_proj, head_dim, None)
+        return PatchWindows(attention, grid, spec.window, spec.shift)
     mixer = _mixer(model, spec, head_dim, index, tokens, shared)
     return MultiHeadAttention(qkv, mixer, out_proj, head_dim, _rotary(model, head_dim))
 
@@ -177,6 +189,9 @@ def build_feed_forward(
     match spec:
         case described_feed_forward.DenseFeedForward():
             size = spec.intermediate_size or 4 * hidden
+            if isinstance(size, list):
+                deep = DeepFeedForward(hidden, size, spec.activation, spec.bias, spec.rank)
+                return _chunked(deep, spec.chunks)
             return _chunked(
                 DenseFeedForward(hidden, size, spec.activation, spec.bias, spec.rank), spec.chunks
             )

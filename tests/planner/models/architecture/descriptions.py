@@ -16,9 +16,17 @@ def tokens(**fields):
     return {"kind": "tokens", "vocab_size": 64, "max_positions": LENGTH, **fields}
 
 
+def block(**fields):
+    return {"attention": heads("dense"), "feed_forward": {"kind": "dense"}, **fields}
+
+
+def window(size, **fields):
+    return heads("image_window", window=size, **fields)
+
+
 def request(task="text-generation", *, workload=None, strategy=None, model=None, **blocks):
     """A checked request for two narrow blocks."""
-    group = {"attention": heads("dense"), "feed_forward": {"kind": "dense"}, **blocks}
+    group = block(**blocks)
     return check(
         SimulationRequest.model_validate(
             {
@@ -120,10 +128,92 @@ IMAGES = {
         "num_labels": 5,
     },
 }
+CLASSES = {"task": "text-classification"}
+MERGED = {"tokens": {"kind": "merge", "r": 3}}
+PRUNED = {"tokens": {"kind": "prune", "keep": 0.7}}
+PATCHES = {**IMAGES["model"], "pooling": "mean"}
+SCHEDULED = {
+    "merging": {**CLASSES, **MERGED},
+    "merging, eager": {
+        **CLASSES, **MERGED, "attention": heads("dense", implementation="eager")
+    },
+    "merging images": {**IMAGES, **MERGED, "attention": heads("dense", num_key_value_heads=2)},
+    "merging, not proportional, post-norm": {
+        **CLASSES,
+        "tokens": {"kind": "merge", "r": 3, "proportional_attention": False},
+        "attention": heads("linear"),
+        "norm_position": "post",
+        "feed_forward": {"kind": "gated"},
+    },
+    "pruning": {**CLASSES, **PRUNED},
+    "pruning images": {
+        **IMAGES, "tokens": {"kind": "prune", "keep": 0.5, "fuse": False}, "dropout": 0.1
+    },
+    "pruning, shared": {**CLASSES, **PRUNED, "share": "all", "norm_position": "post"},
+    "pooling": {
+        **CLASSES,
+        "model": {"blocks": [block(), block(repeat=2, tokens={"kind": "pool", "stride": 4})]},
+    },
+    "pooling images": {
+        **IMAGES,
+        "model": {
+            **IMAGES["model"],
+            "blocks": [block(), block(tokens={"kind": "pool", "mode": "max"}, hidden_size=48)],
+        },
+    },
+    "pooling queries": {
+        **CLASSES,
+        "model": {
+            "blocks": [
+                block(),
+                block(
+                    repeat=2, tokens={"kind": "pool", "queries_only": True}, norm_position="post"
+                ),
+            ]
+        },
+    },
+    "pooling queries, pre-norm": {
+        **CLASSES,
+        "model": {
+            "blocks": [block(hidden_size=48, tokens={"kind": "pool", "queries_only": True})]
+        },
+    },
+    "pooling, reversible": {
+        **CLASSES, "tokens": {"kind": "pool"}, "residual": "reversible"
+    },
+    "windows": {
+        **IMAGES,
+        "model": {
+            **PATCHES,
+            "blocks": [
+                block(repeat=2, attention=[window(2), window(2, shift=1)]),
+                block(attention=window(2), tokens={"kind": "patch_merge"}, hidden_size=64),
+            ],
+        },
+    },
+    "heads": {
+        "task": "fill-mask",
+        "attention": {
+            "kind": "heads",
+            "heads": [
+                {"op": "sdp"}, {"op": "wma"}, {"op": "dft"}, {"op": "dct"}, {"op": "dct"},
+                {"op": "conv", "kernel_size": 5}, {"op": "sdp"}, {"op": "conv", "kernel_size": 3},
+            ],
+        },
+        "feed_forward": {"kind": "dense", "intermediate_size": [48, 64, 16]},
+        "norm_position": "post",
+    },
+    "transforms": {
+        "task": "fill-mask",
+        "attention": {"kind": "heads", "heads": [{"op": "dct"}] * 2},
+        "hidden_size": 64,
+    },
+}  # fmt: skip
 EVERY = {
     **{f"decoder {name}": case for name, case in DECODERS.items()},
     **{f"encoder {name}": {"task": "fill-mask", **case} for name, case in ENCODERS.items()},
     "images": IMAGES,
     "classes": {"task": "text-classification"},
     "token classes": {"task": "token-classification"},
+    **SCHEDULED,
 }

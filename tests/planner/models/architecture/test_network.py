@@ -38,7 +38,9 @@ def test_one_step_moves_every_parameter(name):
     assert all(n.endswith(("k_proj.bias", "k_proj.up.bias")) for n in still)
 
 
-@pytest.mark.parametrize("name", ["decoder dense", "decoder reversible", "decoder shared"])
+@pytest.mark.parametrize(
+    "name", ["decoder dense", "decoder reversible", "decoder shared", "merging", "pruning images"]
+)
 def test_checkpointing_changes_no_gradient(name):
     network, inputs = build(request(**EVERY[name]))
     found = []
