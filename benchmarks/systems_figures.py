@@ -41,6 +41,17 @@ def million_parameters(preset: str) -> Quantity:
     return run
 
 
+def parameter_bytes(preset: str) -> Quantity:
+    """Of the preset's example in its paper's size."""
+
+    def run() -> float:
+        model = {"source": "preset", "name": preset, "size": "paper"}
+        workload = {**PRESETS[preset].example_workload("paper"), "mode": "inference"}
+        return predicted({"model": model, "workload": workload}).at_peak.parameters
+
+    return run
+
+
 def slope(few: dict[str, Any], many: dict[str, Any], device: str, by: float = 1) -> Quantity:
     """MiB that the second request's peak is higher, over `by`."""
 

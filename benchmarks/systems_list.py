@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.systems_figures import kept_mib, million_parameters, slope
+from benchmarks.systems_compact import COMPACT, VISION
+from benchmarks.systems_figures import kept_mib, slope
 from benchmarks.systems_rows import Figure, System, asked, library, network, small
 
 MASKED = "fill-mask"
@@ -257,71 +258,4 @@ RESIDUALS = (
     ),
 )
 
-COMPACT = (
-    System(
-        "MobileBERT",
-        "arXiv 2004.02984; transformers",
-        "A quarter of BERT's parameters, but 24 layers with four feed-forwards each: activations"
-        " do not shrink with them.",
-        small("mobilebert"),
-        asked({**library("mobilebert", MASKED)}, 8, 128),
-        {
-            kind: asked({**library("bert", MASKED), "attention": kind}, 8, 128)
-            for kind in ("eager", "sdpa")
-        },
-        (Figure("parameters", 25.3, "M", million_parameters("mobilebert")),),
-    ),
-    System(
-        "DistilBERT",
-        "arXiv 1910.01108; transformers",
-        "Half the layers: half of the layers' parameters, gradients, states and activations; the"
-        " embedding stays whole.",
-        small("distilbert"),
-        asked(library("distilbert", MASKED), 8, 128),
-        {
-            kind: asked({**library("bert", MASKED), "attention": kind}, 8, 128)
-            for kind in ("eager", "sdpa")
-        },
-        (Figure("parameters", 66, "M", million_parameters("distilbert")),),
-    ),
-    System(
-        "ALBERT",
-        "arXiv 1909.11942; transformers",
-        "Parameters, gradients and optimizer states of one layer; activations of all twelve.",
-        small("albert-base"),
-        asked(
-            library(
-                "albert",
-                MASKED,
-                hidden_size=768,
-                num_attention_heads=12,
-                intermediate_size=3_072,
-            ),
-            8,
-            128,
-        ),
-        {
-            kind: asked({**library("bert", MASKED), "attention": kind}, 8, 128)
-            for kind in ("eager", "sdpa")
-        },
-        (Figure("parameters", 12, "M", million_parameters("albert-base")),),
-    ),
-    System(
-        "MemoryFormer",
-        "arXiv 2411.12992",
-        "Multiplications, not memory: its tables hold 22 times the numbers of the matrices that"
-        " they replace, and their gradients are dense.",
-        small("memoryformer"),
-        asked(
-            network(
-                {"kind": "dense", "projection": {"kind": "memory"}},
-                "text-generation",
-                block={"repeat": 2, "feed_forward": {"kind": "memory"}},
-            ),
-            1,
-            512,
-        ),
-    ),
-)
-
-SYSTEMS = (*ATTENTION, *RESIDUALS, *COMPACT)
+SYSTEMS = (*ATTENTION, *RESIDUALS, *COMPACT, *VISION)

@@ -57,6 +57,11 @@ def small(name: str, **workload: Any) -> Case:
     }
 
 
+def preset(name: str, size: str = "paper") -> Fields:
+    """The whole description that a preset stands for."""
+    return PRESETS[name].description(size).model_dump(mode="json", exclude_unset=True)
+
+
 def asked(model: Fields, batch: int, length: int, **more: Any) -> Case:
     """Training with SGD, so that parameters count twice and not four times."""
     workload = {"batch_size": batch, "sequence_length": length, "optimizer": {"name": "sgd"}}
@@ -67,12 +72,13 @@ def asked(model: Fields, batch: int, length: int, **more: Any) -> Case:
 def network(attention: Fields, task: str = "fill-mask", **more: Any) -> Fields:
     """Six blocks of BERT's width over at most 4,096 tokens."""
     group = {"repeat": 6, "feed_forward": {"kind": "dense"}, **more.pop("block", {})}
+    heads = {} if attention["kind"] == "fourier" else {"num_heads": 12}
     return {
         "source": "architecture",
         "task": task,
         "hidden_size": 768,
         "embedding": {"vocab_size": 8_192, "max_positions": 4_096},
-        "blocks": [{**group, "attention": {"num_heads": 12, **attention}}],
+        "blocks": [{**group, "attention": {**heads, **attention}}],
         **more,
     }
 
