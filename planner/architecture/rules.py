@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
+from planner.architecture.state_space import Mamba
 from planner.errors import FieldProblem
 
 if TYPE_CHECKING:
@@ -142,6 +143,12 @@ def _attention_problems(
             f"{pointer}/kind",
             f"{spec.kind} mixes all tokens, so it cannot be causal",
             "use another task than text-generation, or another kind",
+        )
+    if isinstance(spec, Mamba) and spec.bidirectional and model.is_causal:
+        yield FieldProblem(
+            f"{pointer}/bidirectional",
+            "a scan from the last token cannot be causal",
+            "leave it out, or use another task than text-generation",
         )
     if not isinstance(spec, attentions.MultiHead):
         return
