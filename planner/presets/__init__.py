@@ -8,10 +8,16 @@ from planner.errors import InvalidRequest
 from planner.presets.blocks import BLOCKS_PRESETS
 from planner.presets.library import LIBRARY_PRESETS
 from planner.presets.preset import Preset
+from planner.presets.segresmamba import SEGRESMAMBA_PRESETS
 from planner.presets.state_space import STATE_SPACE_PRESETS
 from planner.request import PresetModel, SimulationRequest
 
-PRESETS: dict[str, Preset] = {**LIBRARY_PRESETS, **BLOCKS_PRESETS, **STATE_SPACE_PRESETS}
+PRESETS: dict[str, Preset] = {
+    **LIBRARY_PRESETS,
+    **BLOCKS_PRESETS,
+    **STATE_SPACE_PRESETS,
+    **SEGRESMAMBA_PRESETS,
+}
 
 
 def resolve(request: SimulationRequest) -> SimulationRequest:

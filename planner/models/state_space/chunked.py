@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from planner.models.state_space.autocast import without_autocast
+
 
 def chunked_scan(
     u: Tensor, delta: Tensor, a_log: Tensor, b: Tensor, c: Tensor, *, chunk_size: int
@@ -33,6 +35,8 @@ def chunked_scan(
     Returns:
         [B, S, D].
     """
+    if u.is_meta and not torch.is_grad_enabled():
+        return torch.empty_like(u)  # who asks for shapes need not wait for C steps
     batch, length, _ = u.shape
     size = min(chunk_size, length)
     missing = -length % size
@@ -64,7 +68,7 @@ class _ChunkedScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
         u, delta, a_log, b, c, first = ctx.saved_tensors
-        with torch.autocast(grad.device.type, enabled=False):
+        with without_autocast(grad.device):
             return *_gradients(grad, u, delta, a_log, b, c, first, ctx.batch), None
 
 

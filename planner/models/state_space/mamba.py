@@ -10,14 +10,15 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from annotated_types import Le
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
+from planner.models.state_space.autocast import without_autocast
 from planner.models.state_space.chunked import chunked_scan
 from planner.models.state_space.naive import naive_scan
 
 Scan = Literal["chunked", "naive"]
-ChunkSize = Annotated[int, Le(1_024)]  # as many steps are executed, whatever S is
+ChunkSize = Annotated[int, Ge(1), Le(1_024)]  # as many steps are executed, whatever S is
 
 # Of delta at first, log-uniform between them; as in the authors' code (state-spaces/mamba,
 # mamba_ssm/modules/mamba_simple.py).
@@ -94,7 +95,7 @@ class SelectiveSSM(nn.Module):
         u = F.silu(convolved).transpose(1, 2).contiguous()
         low, b, c = self.x_proj(u).split(self._sizes, dim=-1)
         delta = self.dt_proj(low)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             dtype = torch.promote_types(delta.dtype, torch.float32)
             u32, delta, b, c = (each.to(dtype) for each in (u, delta, b, c))
             y = self._scan(u32, F.softplus(delta), self.A_log.to(dtype), b, c)
