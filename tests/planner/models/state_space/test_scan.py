@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.allocations import record_allocations
 from planner.models.state_space.chunked import chunked_scan
 from planner.models.state_space.naive import naive_scan
 
@@ -98,6 +99,21 @@ def test_chunks_keep_the_state_of_one_token_in_so_many():
     states = 2 * 256 * 6 * 16 * 4
     assert saved_bytes(in_chunks(64), given_) == states // 64
     assert saved_bytes(naive_scan, given_) > 2 * states
+
+
+def test_neither_pass_holds_more_than_a_few_states_a_chunk():
+    given_ = [x.requires_grad_() for x in arguments(1, 512, 32, 64, dtype=torch.float32)]
+    grad = torch.ones(1, 512, 32)
+
+    def peak_bytes(scan):
+        with record_allocations() as found:
+            torch.autograd.grad(scan(*given_), given_, grad)
+        return int(found.live_bytes().max())
+
+    one, inputs = 512 // 64 * 32 * 64 * 4, sum(4 * x.numel() for x in given_)
+    in_chunks_bytes = peak_bytes(in_chunks(64))
+    assert in_chunks_bytes < 10 * one + 2 * inputs
+    assert peak_bytes(naive_scan) > 15 * in_chunks_bytes
 
 
 def test_what_is_kept_grows_with_the_sequence_alone():
