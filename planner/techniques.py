@@ -168,6 +168,14 @@ def _request_techniques() -> list[Entry]:
             _SAME,
         ),
         _technique(
+            "scan of a selective state space",
+            "/model/blocks/attention/scan",
+            ["chunked", "naive"],
+            "chunked: all states but one of each chunk of tokens (arXiv 2312.00752, section 3.3)",
+            "states are computed three times instead of once, their gradients twice",
+            _SAME,
+        ),
+        _technique(
             "mixture-of-experts implementation",
             "/model/experts",
             ["eager", "grouped_mm", "batched_mm"],

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from planner.architecture.state_space import Mamba
 from planner.data import Data
 
 Size = Annotated[int, Field(ge=1, le=2**20)]
@@ -272,6 +273,6 @@ class NoAttention(Data):
 
 Attention = Annotated[
     Dense | SlidingWindow | Sparse | BlockSparse | Linformer | Performer | LinearAttention
-    | Nystrom | LSH | ImageWindow | Heads | Fourier | NoAttention,
+    | Nystrom | LSH | ImageWindow | Heads | Mamba | Fourier | NoAttention,
     Field(discriminator="kind"),
 ]  # fmt: skip

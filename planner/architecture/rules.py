@@ -16,6 +16,7 @@ from planner.architecture.schedule_rules import (
     class_token_problems,
     schedule_problems,
 )
+from planner.architecture.state_space import Mamba
 from planner.errors import FieldProblem, InvalidRequest
 
 if TYPE_CHECKING:
@@ -184,6 +185,12 @@ def _attention_problems(
         yield from heads_problems(model.hidden_size, spec, pointer)
     if isinstance(spec, attentions.ImageWindow):
         yield from image_window_problems(spec, layouts, pointer)
+    if isinstance(spec, Mamba) and spec.bidirectional and model.is_causal:
+        yield FieldProblem(
+            f"{pointer}/bidirectional",
+            "a scan from the last token cannot be causal",
+            "leave it out, or use another task than text-generation",
+        )
     if not isinstance(spec, attentions.MultiHead):
         return
     yield from _head_problems(model, spec, pointer)

@@ -10,6 +10,8 @@ from planner.presets.fine_tuning import FINE_TUNING_PRESETS
 from planner.presets.language import LANGUAGE_PRESETS
 from planner.presets.preset import Preset
 from planner.presets.schedules import SCHEDULE_PRESETS
+from planner.presets.segresmamba import SEGRESMAMBA_PRESETS
+from planner.presets.state_space import STATE_SPACE_PRESETS
 from planner.presets.vision import VISION_PRESETS
 from planner.request import PresetModel, SimulationRequest
 
@@ -19,6 +21,8 @@ PRESETS: dict[str, Preset] = {
     **BLOCKS_PRESETS,
     **FINE_TUNING_PRESETS,
     **SCHEDULE_PRESETS,
+    **SEGRESMAMBA_PRESETS,
+    **STATE_SPACE_PRESETS,
 }
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from planner.architecture import ArchitectureModel
 from planner.architecture import attention as described
 from planner.architecture import feed_forward as described_feed_forward
+from planner.architecture.state_space import Mamba
 from planner.models.architecture.block_sparse import BlockSparseMixer
 from planner.models.architecture.dense import EagerMixer, SdpaMixer
 from planner.models.architecture.experts import ExpertsFeedForward
@@ -34,6 +35,7 @@ from planner.models.architecture.positions import Rotary
 from planner.models.architecture.projections import linear
 from planner.models.architecture.sliding_window import SlidingWindowMixer
 from planner.models.architecture.sparse import sparse_mixer
+from planner.models.state_space.mamba import FORWARD, REVERSE, MambaMixer
 
 
 class Shared:
@@ -71,6 +73,8 @@ def build_attention(
         return FourierMixer()
     if isinstance(spec, described.Heads):
         return build_heads(model.hidden_size, spec)
+    if isinstance(spec, Mamba):
+        return _mamba(model, spec)
     head_dim = spec.head_dim or model.hidden_size // spec.num_heads
     width = spec.num_heads * head_dim
     values = key_value_heads(spec) * head_dim
@@ -104,6 +108,20 @@ def build_attention(
         return PatchWindows(attention, grid, spec.window, spec.shift)
     mixer = _mixer(model, spec, head_dim, index, tokens, shared)
     return MultiHeadAttention(qkv, mixer, out_proj, head_dim, _rotary(model, head_dim))
+
+
+def _mamba(model: ArchitectureModel, spec: Mamba) -> MambaMixer:
+    both = not model.is_causal if spec.bidirectional is None else spec.bidirectional
+    return MambaMixer(
+        model.hidden_size,
+        state_size=spec.state_size,
+        conv_kernel=spec.conv_kernel,
+        expand=spec.expand,
+        dt_rank=spec.dt_rank,
+        scan=spec.scan,
+        chunk_size=spec.chunk_size,
+        orders=(FORWARD, REVERSE) if both else (FORWARD,),
+    )
 
 
 def key_value_heads(spec: described.MultiHead) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from planner.models.layers.arguments import Argument, arguments_of
 from planner.models.layers.functions import FUNCTIONS, Learned
+from planner.models.state_space.mamba import Mamba, TriOrientedMamba
 
 MAX_RECURRENT_LAYERS = 64
 UNBOUNDED = 64  # as many inputs as a node may have
@@ -103,6 +104,7 @@ _HINTS: dict[str, Any] = {
     "num_layers": Annotated[int, Le(MAX_RECURRENT_LAYERS)],
     "unflattened_size": list[int],
 }
+_MAMBA_WEIGHT = 12  # up to three scans, whose steps a look at shapes leaves out
 _FORWARD_FLAGS = ("need_weights", "average_attn_weights")
 
 
@@ -158,6 +160,10 @@ def ops() -> dict[str, Op]:
     table.append(_module("TransformerDecoderLayer", inputs=(2, 2), fixed=first, weight=20))
     table += [_recurrent(name) for name in ("RNN", "LSTM", "GRU")]
     table.append(Op("Parameter", Learned, arguments_of(Learned.__init__, {}), 0, 0))
+    for mamba in (Mamba, TriOrientedMamba):
+        table.append(
+            Op(mamba.__name__, mamba, arguments_of(mamba.__init__, {}), weight=_MAMBA_WEIGHT)
+        )
     table += [_function(name, function) for name, function in FUNCTIONS.items()]
     return {op.name: op for op in table}
 

@@ -38,6 +38,7 @@ WRONG = {
         "task": "fill-mask",
         "attention": heads("nystrom", num_landmarks=8, conv_kernel_size=4),
     },
+    f"{ATTENTION}/bidirectional": {"attention": {"kind": "mamba", "bidirectional": True}},
     f"{ATTENTION}/projection/bits": {"attention": heads("dense", projection=MEMORY)},
     f"{ATTENTION}/1/window": {"attention": [heads("dense"), heads("sliding_window", window=5)]},
     f"{ATTENTION}": {"attention": [heads("dense")], "share": "all"},

@@ -66,6 +66,8 @@ DECODERS = {
     "performer": {"attention": heads("performer", chunk_size=8)},
     "linear": {"attention": heads("linear", chunk_size=8)},
     "lsh": {"attention": heads("lsh", num_hashes=2, num_buckets=4, chunk_size=8)},
+    "mamba": {"attention": {"kind": "mamba", "chunk_size": 8}, "feed_forward": {"kind": "none"}},
+    "mamba, naive": {"attention": {"kind": "mamba", "scan": "naive"}},
     "no attention": {"attention": {"kind": "none"}},
     "gated": {"feed_forward": {"kind": "gated"}},
     "low-rank": {
@@ -112,6 +114,7 @@ ENCODERS = {
     "performer": {"attention": heads("performer", features="relu")},
     "linear": {"attention": heads("linear")},
     "nystrom": {"attention": heads("nystrom", num_landmarks=8, conv_kernel_size=3)},
+    "mamba": {"attention": {"kind": "mamba", "chunk_size": 5, "dt_rank": 3}},
     "fourier": {"attention": {"kind": "fourier"}},
     "bottleneck": {**NARROW, "model": {"embedding": tokens(embedding_size=16, trigram=True)}},
     "bottleneck of all": {**NARROW, "bottleneck": {"size": 16, "attention_input": "bottleneck"}},

@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from transformers import AlbertConfig, AlbertModel, ViTConfig, ViTForImageClassification
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    MambaConfig,
+    MambaForCausalLM,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from planner.architecture import ArchitectureModel
 from planner.devices import BUILTIN
@@ -80,6 +87,12 @@ def test_rev_vit_has_the_parameters_of_vit():
     with torch.device("meta"):
         library = ViTForImageClassification(ViTConfig(num_labels=1_000))
     assert count(paper("rev-vit")) == count(library)
+
+
+def test_mamba_blocks_have_the_parameters_of_the_librarys_model():
+    with torch.device("meta"):
+        library = MambaForCausalLM(MambaConfig(num_hidden_layers=24))
+    assert count(paper("mamba-blocks")) == count(library)
 
 
 def test_the_sparse_transformers_blocks_have_the_published_parameters():

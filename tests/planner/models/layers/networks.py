@@ -288,3 +288,16 @@ NETWORKS["norms"] = network(
     outputs=["al", "r"],
     loss="mse",
 )
+NETWORKS["volume"] = network(
+    {"x": {"shape": [2, 6, 6, 4]}},
+    [
+        node("c", "Conv3d", "x", in_channels=2, out_channels=8, kernel_size=3, padding=1),
+        node("t", "flatten", "c", start_dim=2),
+        node("r", "transpose", "t", dim0=1, dim1=2),
+        node("m", "TriOrientedMamba", "r", hidden_size=8, num_slices=4, chunk_size=16),
+        node("b", "Mamba", "m", hidden_size=8, chunk_size=10, bidirectional=True, dt_rank=2),
+        node("h", "Linear", "b", in_features=8, out_features=3),
+        node("f", "flatten", "h", end_dim=1),
+    ],
+    loss="cross_entropy",
+)

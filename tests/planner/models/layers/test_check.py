@@ -56,6 +56,10 @@ WRONG = {
         node("a", "Linear", "x", in_features=True, out_features=8),
         "/model/nodes/0/args/in_features", "true is not an integer", "give an integer",
     ),
+    "chunk of nothing": (
+        node("a", "Mamba", "x", hidden_size=8, chunk_size=0),
+        "/model/nodes/0/args/chunk_size", "0 is not an integer", "at most 1024",
+    ),
     "list of a wrong length": (
         node("a", "Conv2d", "x", in_channels=8, out_channels=8, kernel_size=[3, 3, 3]),
         "/model/nodes/0/args/kernel_size", "a list of 2", "a list of 2",

@@ -9,6 +9,7 @@ from tests.planner.models.architecture.descriptions import EVERY, request
 
 H100 = BUILTIN["h100-80gb"]
 CASES = ["decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"]
+CASES += ["decoder mamba", "encoder mamba"]
 OPTIONS = {"workload": {"precision": "amp-bf16"}, "strategy": {"checkpointing": "full"}}
 
 
