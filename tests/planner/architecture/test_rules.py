@@ -128,4 +128,5 @@ def test_every_kind_says_what_it_is():
     assert {"dense", "linformer", "lsh"} <= {entry["kind"] for entry in listed["attention"]}
     assert {"dense", "memory", "experts"} <= {entry["kind"] for entry in listed["feed_forward"]}
     assert all(entry["summary"] for entry in listed["attention"] + listed["feed_forward"])
+    assert [entry["kind"] for entry in listed["block"]] == ["adapter", "bottleneck"]
     assert {"kind": "reversible"} in listed["residual"]
