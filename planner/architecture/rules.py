@@ -20,6 +20,14 @@ Found = Iterator[FieldProblem]
 def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[FieldProblem]:
     """Everything that is wrong with a description for a workload."""
     problems = [*_workload_problems(model, workload), *_embedding_problems(model)]
+    if model.num_tasks > 1 and all(group.adapter is None for group in model.blocks):
+        problems.append(
+            FieldProblem(
+                "/model/num_tasks",
+                "without adapters there is nothing that tasks have of their own",
+                "give blocks an adapter, or leave it out",
+            )
+        )
     for index, group in enumerate(model.blocks):
         pointer = f"/model/blocks/{index}"
         problems += _group_problems(group, pointer)

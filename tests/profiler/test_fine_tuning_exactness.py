@@ -33,6 +33,12 @@ CASES = {
     "far, autocast": {"feed_forward": {"kind": "far"}, "workload": {"precision": "amp-bf16"}},
     "adapters": {**CLASSES, **ADAPTED},
     "adapters, shared blocks": {**CLASSES, **ADAPTED, "share": "all", "norm_position": "post"},
+    "adapters of three tasks": {
+        **CLASSES,
+        "adapter": {"size": 4},
+        "share": "all",
+        "model": {"num_tasks": 3, "freeze": ["*"], "train": ["*.tasks.0.*"]},
+    },
     "adapters, reversible": {**CLASSES, **ADAPTED, "residual": "reversible"},
     "adapters, checkpointed": {
         **CLASSES,

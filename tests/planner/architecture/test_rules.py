@@ -65,6 +65,7 @@ WRONG = {
         **NARROW,
         "attention": heads("lsh", chunk_size=8),
     },
+    "/model/num_tasks": {"model": {"num_tasks": 2}},
     "/model/freeze/0": {"model": {"freeze": ["no such name; really"]}},
     "/workload/sequence_length": {"workload": {"sequence_length": LENGTH + 1}},
     "/workload/mode": {"workload": {"mode": "generation", "new_tokens": 1}},

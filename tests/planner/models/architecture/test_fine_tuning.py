@@ -134,6 +134,30 @@ def test_an_adapter_starts_close_to_the_identity_and_adds_its_maps():
     torch.testing.assert_close(layer(x), x + inner @ up.weight.T + up.bias)
 
 
+@pytest.mark.parametrize("form", [{"share": "all", "norm_position": "post"}, {}])
+def test_tasks_add_what_is_their_own_and_nothing_else(form):
+    first = ["*.adapter.tasks.0.*", "*norm.tasks.0.*", "classifier.tasks.0.*"]
+
+    def built(tasks, **model):
+        model = {"num_tasks": tasks, **model}
+        return build(request(**CLASSES, **form, adapter={"size": 4}, model=model))
+
+    def counted(network):
+        """Numbers of a task's own parameters, and of the backbone's."""
+        own = [0, 0]
+        for name, parameter in network.named_parameters():
+            is_own = any(part in name for part in ("adapter", "norm.", "classifier"))
+            own[not is_own] += parameter.numel()
+        return own
+
+    (one, backbone), (three, same) = (counted(built(tasks)[0]) for tasks in (1, 3))
+    assert (three, same) == (3 * one, backbone)
+    network, inputs = built(3, freeze=["*"], train=first)
+    names = learned(network, inputs)
+    assert names == trainable(network)
+    assert all(".tasks.0." in name for name in names)
+
+
 def test_blocks_that_share_all_keep_adapters_of_their_own():
     """adapter-ALBERT (arXiv 2303.16100): own adapters and classifier over a frozen backbone."""
     asked = request(**CLASSES, share="all", repeat=3, adapter={"size": 4}, model=ADAPTERS)
