@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from planner.architecture import ArchitectureModel
+from planner.devices import BUILTIN
 from planner.errors import InvalidRequest
 from planner.models.architecture.adapter import Adapter
 from planner.models.architecture.job import build_architecture
 from planner.request import Workload
+from planner.simulation import simulate
 from planner.strategy import Strategy
-from tests.planner.models.architecture.descriptions import build, heads, request, tokens
+from planner.trace import trace
+from tests.planner.models.architecture.descriptions import LENGTH, build, heads, request, tokens
 
 BITFIT = {"freeze": ["*"], "train": ["*bias", "classifier.*"]}
 CLASSES = {"task": "text-classification"}
@@ -30,6 +33,20 @@ def test_what_is_frozen_and_named_again_learns():
     biases = {name for name, _ in network.named_parameters() if name.endswith("bias")}
     assert trainable(network) == biases | {"classifier.weight"}
     assert learned(network, inputs) == trainable(network)
+
+
+def test_a_map_whose_weight_is_frozen_saves_no_input():
+    def saved_bytes(**model):
+        """What the second step's forward leaves for backward."""
+        blocks = {"attention": {"kind": "none"}, "norm": "none"}
+        feed_forward = {"kind": "dense", "activation": "relu"}
+        asked = request(**CLASSES, **blocks, feed_forward=feed_forward, model=model)
+        phases = simulate(trace(asked, BUILTIN["cpu"])).phases
+        ends = {phase.name: phase.end_bytes for phase in phases}
+        return ends["step1.forward"] - ends["step0.zero_grad"]
+
+    stream = 2 * LENGTH * 32 * 4  # B S H in fp32: the first map's input; relu's output is saved
+    assert saved_bytes() - saved_bytes(**BITFIT) == 2 * stream  # in each of two blocks
 
 
 @pytest.mark.parametrize(
