@@ -79,6 +79,14 @@ class RequestOptions:
             rich_help_panel=_MODEL,
         ),
     ] = None
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Glob of those that learn all the same; repeatable.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None
     mode: Annotated[
         Literal["train", "inference", "generation"] | None,
         typer.Option(rich_help_panel=_WORKLOAD),
@@ -174,6 +182,7 @@ class RequestOptions:
                 experts=self.experts,
                 lora=None if self.lora_rank is None else {"r": self.lora_rank},
                 freeze=self.freeze or None,
+                train=self.train or None,
             )
         )
         return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,9 +12,13 @@ from planner.data import Data
 
 
 class Adapter(Data):
-    """Two narrow linear maps around an activation, added to what a part of a block makes (arXiv
-    1902.00751). `freeze` and `train` say what else learns.
+    """Two narrow linear maps around an activation, added to what a part of a block makes.
+
+    `freeze` and `train` say what learns besides.
     """
+
+    summary: ClassVar[str] = "x + act(x W1) W2 of a narrow width on what a part of a block adds"
+    paper: ClassVar[str] = "arXiv 1902.00751"
 
     size: Size = Field(64, description="m: width inside; 2 H m + H + m parameters each")
     activation: Activation = "gelu"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,10 +11,13 @@ from planner.data import Data
 
 
 class Bottleneck(Data):
-    """A block between a map to a narrower width and one back (MobileBERT, arXiv 2004.02984).
+    """A block between a map to a narrower width and one back.
 
     Attention and feed-forwards of the entry have the inner width; norms are `post`.
     """
+
+    summary: ClassVar[str] = "narrow attention and stacked feed-forwards around a wide stream"
+    paper: ClassVar[str] = "arXiv 2004.02984 (MobileBERT)"
 
     size: Size = Field(128, description="width inside")
     attention_input: Literal["shared_key_query", "bottleneck", "stream"] = Field(

@@ -162,6 +162,13 @@ class ArchitectureModel(Data):
     embedding: Embedding = Field(default_factory=TokenEmbedding)
     blocks: list[Blocks] = Field(min_length=1, max_length=MAX_BLOCKS)
     num_labels: int = Field(2, ge=2, le=2**20, description="classes of classifying tasks")
+    num_tasks: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="adapters, the norms beside them and the classifier are held once for each"
+        " task, of which the first is worked on",
+    )
     pooling: Literal["first", "mean"] = Field(
         "first",
         description="what classifies: the first token (for images a class token before the"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from planner.architecture.adapter import Adapter
 from planner.architecture.attention import Attention
+from planner.architecture.bottleneck import Bottleneck
 from planner.architecture.description import Blocks, TokenEmbedding
 from planner.architecture.feed_forward import FeedForward
 from planner.architecture.tokens import TokenSchedule
@@ -18,6 +20,7 @@ def kinds() -> dict[str, list[Entry]]:
         "attention": [_kind(spec, {"decoders": spec.causal_too}) for spec in _members(Attention)],
         "feed_forward": [_kind(spec, {}) for spec in _members(FeedForward)],
         "tokens": [_kind(spec, {}) for spec in _members(TokenSchedule)],
+        "block": [_part("adapter", Adapter), _part("bottleneck", Bottleneck)],
         "residual": _values(Blocks, "residual"),
         "norm": _values(Blocks, "norm"),
         "share": _values(Blocks, "share"),
@@ -31,9 +34,13 @@ def _members(annotated: Any) -> tuple[Any, ...]:
 
 
 def _kind(spec: Any, more: Entry) -> Entry:
-    fields = [name for name in spec.model_fields if name != "kind"]
     (kind,) = get_args(spec.model_fields["kind"].annotation)
-    return {"kind": kind, "summary": spec.summary, "paper": spec.paper, "fields": fields, **more}
+    return {**_part(kind, spec), **more}
+
+
+def _part(name: str, spec: Any) -> Entry:
+    fields = [field for field in spec.model_fields if field != "kind"]
+    return {"kind": name, "summary": spec.summary, "paper": spec.paper, "fields": fields}
 
 
 def _values(spec: Any, field: str) -> list[Entry]:

@@ -28,6 +28,7 @@ Found = Iterator[FieldProblem]
 def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[FieldProblem]:
     """Everything that is wrong with a description for a workload."""
     problems = [*_workload_problems(model, workload), *_embedding_problems(model)]
+    problems += _task_problems(model)
     known: list[Stage] = []
     try:
         for stage in stages(model, workload.sequence_length):
@@ -42,6 +43,15 @@ def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[
         problems += bottleneck_problems(group, pointer)
         problems += _blocks_problems(of_width(model, width).inside(group), group, layouts, pointer)
     return problems
+
+
+def _task_problems(model: ArchitectureModel) -> Found:
+    if model.num_tasks > 1 and all(group.adapter is None for group in model.blocks):
+        yield FieldProblem(
+            "/model/num_tasks",
+            "without adapters there is nothing that tasks have of their own",
+            "give blocks an adapter, or leave it out",
+        )
 
 
 def _blocks_problems(

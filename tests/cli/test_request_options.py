@@ -41,6 +41,7 @@ def test_every_workload_option_reaches_its_field():
         *("--mode", "train", "-b", "4", "-s", "256", "--target-length", "64", "-p", "amp-bf16"),
         *("--optimizer", "sgd", "--optimizer-arg", "momentum=0.9", "--accumulate", "2"),
         *("--checkpointing", "full", "--device", "cpu", "--lora-rank", "4", "--freeze", "*.bias"),
+        *("--train", "lm_head.*"),
     )
     assert body["workload"] == {
         "mode": "train",
@@ -55,6 +56,7 @@ def test_every_workload_option_reaches_its_field():
     assert body["device"] == "cpu"
     assert body["model"]["lora"] == {"r": 4}
     assert body["model"]["freeze"] == ["*.bias"]
+    assert body["model"]["train"] == ["lm_head.*"]
     assert body["model"]["attention"] == "eager"
 
 

@@ -33,6 +33,12 @@ CASES = {
     "far, autocast": {"feed_forward": {"kind": "far"}, "workload": {"precision": "amp-bf16"}},
     "adapters": {**CLASSES, **ADAPTED},
     "adapters, shared blocks": {**CLASSES, **ADAPTED, "share": "all", "norm_position": "post"},
+    "adapters of three tasks": {
+        **CLASSES,
+        "adapter": {"size": 4},
+        "share": "all",
+        "model": {"num_tasks": 3, "freeze": ["*"], "train": ["*.tasks.0.*"]},
+    },
     "adapters, reversible": {**CLASSES, **ADAPTED, "residual": "reversible"},
     "adapters, checkpointed": {
         **CLASSES,
@@ -58,5 +64,5 @@ def test_every_phase_of_a_small_preset_is_predicted(name):
     body = {"model": {"source": "preset", "name": name}, "workload": workload}
     predicted, measured = predicted_and_measured(check(SimulationRequest.model_validate(body)))
     for ours, real in zip(predicted.phases, measured.phases, strict=True):
-        assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=512), ours.name
-        assert ours.end_bytes == pytest.approx(real.end_bytes, abs=512), ours.name
+        assert ours.peak_bytes == pytest.approx(real.peak_bytes, abs=256), ours.name
+        assert ours.end_bytes == pytest.approx(real.end_bytes, abs=256), ours.name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from planner.models.architecture.feed_forward import Activation
@@ -27,3 +29,26 @@ class Adapter(nn.Module):
         """[.., H] -> [.., H]."""
         adapted: Tensor = x + self.up_proj(self.activation(self.down_proj(x)))
         return adapted
+
+
+class PerTask(nn.Module):
+    """One module for each task, of which one is in use: all are held, one works.
+
+    Multi-task inference over one backbone keeps what differs between tasks side by side
+    (adapter-ALBERT, arXiv 2303.16100).
+    """
+
+    def __init__(self, tasks: list[nn.Module]) -> None:
+        super().__init__()
+        self.tasks = nn.ModuleList(tasks)
+        self.task = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As the module of the task in use."""
+        output: Tensor = self.tasks[self.task](x)
+        return output
+
+
+def per_task(count: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """What is made, once for each of so many tasks."""
+    return make() if count == 1 else PerTask([make() for _ in range(count)])

@@ -11,7 +11,7 @@ from planner.architecture import description as described
 from planner.architecture.schedule import Layout, Stage, of_width, stages
 from planner.architecture.tokens import MergeTokens, PatchMerge, PoolTokens, PruneTokens
 from planner.models.architecture import embeddings, positions
-from planner.models.architecture.adapter import Adapter
+from planner.models.architecture.adapter import Adapter, per_task
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
 from planner.models.architecture.bottleneck import NoNorm
 from planner.models.architecture.narrow import bottleneck_block
@@ -54,7 +54,7 @@ def build_network(model: ArchitectureModel, tokens: int) -> Network:
     }
     last, width = model.blocks[-1], entries[-1][1].width
     ends_normed = last.norm_position == "post" and last.residual == "plain"
-    norm = nn.Identity() if ends_normed else _NORMS[last.norm](width)
+    norm = nn.Identity() if ends_normed else _norm(of_width(model, width), last)
     head = _head(of_width(model, width), embedding)
     return Network(embedding, groups, norm, head, model.task, model.pooling, transitions)
 
@@ -98,7 +98,7 @@ def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
     if model.task == "feature-extraction":
         return None
     if model.task not in ("text-generation", "fill-mask"):
-        return nn.Linear(model.hidden_size, model.num_labels)
+        return per_task(model.num_tasks, lambda: nn.Linear(model.hidden_size, model.num_labels))
     of_tokens = (embeddings.TokenEmbedding, embeddings.TrigramEmbedding)
     assert isinstance(embedding, of_tokens), "the rules ask for tokens"
     words = embedding.word_embeddings
@@ -193,7 +193,13 @@ _Normed = tuple[nn.Module, nn.Module] | None
 def _normed(
     model: ArchitectureModel, group: described.Blocks, function: nn.Module | None
 ) -> _Normed:
-    return None if function is None else (_NORMS[group.norm](model.hidden_size), function)
+    return None if function is None else (_norm(model, group), function)
+
+
+def _norm(model: ArchitectureModel, group: described.Blocks) -> nn.Module:
+    """Each task's own where blocks have adapters."""
+    tasks = 1 if group.adapter is None else model.num_tasks
+    return per_task(tasks, lambda: _NORMS[group.norm](model.hidden_size))
 
 
 def _block(
@@ -213,4 +219,4 @@ def _adapter(model: ArchitectureModel, group: described.Blocks, part: str) -> nn
     spec = group.adapter
     if spec is None or spec.after not in ("both", part):
         return None
-    return Adapter(model.hidden_size, spec.size, spec.activation)
+    return per_task(model.num_tasks, lambda: Adapter(model.hidden_size, spec.size, spec.activation))

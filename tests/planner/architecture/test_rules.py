@@ -66,6 +66,7 @@ WRONG = {
         **NARROW,
         "attention": heads("lsh", chunk_size=8),
     },
+    "/model/num_tasks": {"model": {"num_tasks": 2}},
     "/model/freeze/0": {"model": {"freeze": ["no such name; really"]}},
     "/workload/sequence_length": {"workload": {"sequence_length": LENGTH + 1}},
     "/workload/mode": {"workload": {"mode": "generation", "new_tokens": 1}},
@@ -129,4 +130,5 @@ def test_every_kind_says_what_it_is():
     assert {"dense", "linformer", "lsh"} <= {entry["kind"] for entry in listed["attention"]}
     assert {"dense", "memory", "experts"} <= {entry["kind"] for entry in listed["feed_forward"]}
     assert all(entry["summary"] for entry in listed["attention"] + listed["feed_forward"])
+    assert [entry["kind"] for entry in listed["block"]] == ["adapter", "bottleneck"]
     assert {"kind": "reversible"} in listed["residual"]

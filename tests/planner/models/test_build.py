@@ -102,6 +102,14 @@ def test_frozen_parameters_get_no_gradient():
     assert frozen == {n for n, _ in model.named_parameters() if n.startswith("model.layers.0.")}
 
 
+def test_what_is_named_again_learns_beside_low_rank_adapters():
+    asked = request(lora={"r": 2}, train=["*norm*"])
+    model = build(asked)
+    names = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all("lora_" in name or "norm" in name for name in names)
+    assert any("norm" in name for name in names)
+
+
 def test_a_pattern_that_matches_nothing_is_refused():
     with pytest.raises(InvalidRequest) as caught:
         build_fake(request(freeze=["model.layers.*", "transformer.*"]))

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from planner.architecture import ArchitectureModel
+from planner.devices import BUILTIN
 from planner.errors import InvalidRequest
 from planner.models.architecture.adapter import Adapter
 from planner.models.architecture.job import build_architecture
 from planner.request import Workload
+from planner.simulation import simulate
 from planner.strategy import Strategy
-from tests.planner.models.architecture.descriptions import build, heads, request, tokens
+from planner.trace import trace
+from tests.planner.models.architecture.descriptions import LENGTH, build, heads, request, tokens
 
 BITFIT = {"freeze": ["*"], "train": ["*bias", "classifier.*"]}
 CLASSES = {"task": "text-classification"}
@@ -30,6 +33,20 @@ def test_what_is_frozen_and_named_again_learns():
     biases = {name for name, _ in network.named_parameters() if name.endswith("bias")}
     assert trainable(network) == biases | {"classifier.weight"}
     assert learned(network, inputs) == trainable(network)
+
+
+def test_a_map_whose_weight_is_frozen_saves_no_input():
+    def saved_bytes(**model):
+        """What the second step's forward leaves for backward."""
+        blocks = {"attention": {"kind": "none"}, "norm": "none"}
+        feed_forward = {"kind": "dense", "activation": "relu"}
+        asked = request(**CLASSES, **blocks, feed_forward=feed_forward, model=model)
+        phases = simulate(trace(asked, BUILTIN["cpu"])).phases
+        ends = {phase.name: phase.end_bytes for phase in phases}
+        return ends["step1.forward"] - ends["step0.zero_grad"]
+
+    stream = 2 * LENGTH * 32 * 4  # B S H in fp32: the first map's input; relu's output is saved
+    assert saved_bytes() - saved_bytes(**BITFIT) == 2 * stream  # in each of two blocks
 
 
 @pytest.mark.parametrize(
@@ -132,6 +149,30 @@ def test_an_adapter_starts_close_to_the_identity_and_adds_its_maps():
     down, up = layer.down_proj, layer.up_proj
     inner = (x @ down.weight.T + down.bias).clamp(min=0)
     torch.testing.assert_close(layer(x), x + inner @ up.weight.T + up.bias)
+
+
+@pytest.mark.parametrize("form", [{"share": "all", "norm_position": "post"}, {}])
+def test_tasks_add_what_is_their_own_and_nothing_else(form):
+    first = ["*.adapter.tasks.0.*", "*norm.tasks.0.*", "classifier.tasks.0.*"]
+
+    def built(tasks, **model):
+        model = {"num_tasks": tasks, **model}
+        return build(request(**CLASSES, **form, adapter={"size": 4}, model=model))
+
+    def counted(network):
+        """Numbers of a task's own parameters, and of the backbone's."""
+        own = [0, 0]
+        for name, parameter in network.named_parameters():
+            is_own = any(part in name for part in ("adapter", "norm.", "classifier"))
+            own[not is_own] += parameter.numel()
+        return own
+
+    (one, backbone), (three, same) = (counted(built(tasks)[0]) for tasks in (1, 3))
+    assert (three, same) == (3 * one, backbone)
+    network, inputs = built(3, freeze=["*"], train=first)
+    names = learned(network, inputs)
+    assert names == trainable(network)
+    assert all(".tasks.0." in name for name in names)
 
 
 def test_blocks_that_share_all_keep_adapters_of_their_own():

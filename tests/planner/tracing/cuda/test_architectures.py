@@ -8,8 +8,11 @@ from planner.trace import trace
 from tests.planner.models.architecture.descriptions import EVERY, request
 
 H100 = BUILTIN["h100-80gb"]
-CASES = ["decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"]
-CASES += ["decoder mamba", "encoder mamba"]
+CASES = [
+    *("decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"),
+    *("decoder adapters", "decoder priming far", "encoder bottleneck"),
+    *("decoder mamba", "encoder mamba"),
+]
 OPTIONS = {"workload": {"precision": "amp-bf16"}, "strategy": {"checkpointing": "full"}}
 
 
