@@ -33,7 +33,7 @@ def request(model_type, kv_cache, **workload):
 
 CASES = [
     *((model, policy, "fp32") for model in CONFIGS for policy in POLICIES),
-    *(("llama", policy, "bf16") for policy in POLICIES),
+    *(("llama", policy, precision) for policy in POLICIES for precision in ("bf16", "amp-bf16")),
 ]
 
 
