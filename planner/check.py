@@ -10,6 +10,7 @@ from planner.architecture import ArchitectureModel
 from planner.architecture.rules import architecture_problems
 from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
+from planner.models.caches.check import kv_cache_problems, layer_problems, model_problems
 from planner.models.config import make_config
 from planner.models.fields import class_of
 from planner.models.layers.description import LayersModel
@@ -30,7 +31,7 @@ _GENERATING = (
     "automatic-speech-recognition",
 )
 # What of a strategy has a meaning in inference and generation too.
-_OUTSIDE_TRAINING = ("checkpointing", "attention")
+_OUTSIDE_TRAINING = ("checkpointing", "attention", "kv_cache")
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _PATTERN = re.compile(r"[\w.*?\[\]!-]+")
 
@@ -80,6 +81,7 @@ def _transformers_problems(
         problems += _class_problems(request, model)
     if config is not None:
         problems += _workload_problems(config, model, request.workload)
+        problems += layer_problems(request, config)
     return problems
 
 
@@ -173,6 +175,7 @@ def _optimizer_problems(workload: Workload) -> list[FieldProblem]:
 
 
 def _strategy_problems(request: SimulationRequest) -> Found:
+    yield from kv_cache_problems(request)
     if request.workload.mode != "train" and not request.strategy.is_plain:
         plain = Strategy()
         update = {name: getattr(plain, name) for name in _OUTSIDE_TRAINING}
@@ -248,6 +251,8 @@ def _class_problems(request: SimulationRequest, model: TransformersModel) -> Fou
         yield from _checkpointing_problems(class_name)
     if model.lora is not None:
         yield from _lora_problems(model)
+    if generating and request.strategy.kv_cache is not None:
+        yield from model_problems(request.strategy.kv_cache, model, _model_class(class_name))
 
 
 def _checkpointing_problems(class_name: str) -> Found:

@@ -124,8 +124,9 @@ class Workload(Data):
     new_tokens: int | None = Field(
         None, ge=1, le=2**16, description="tokens to generate; generation only"
     )
-    cache: Literal["dynamic", "static"] = Field(
-        "dynamic", description="KV cache of generation: transformers' DynamicCache or StaticCache"
+    cache: Literal["dynamic", "static", "none"] = Field(
+        "dynamic",
+        description="KV cache of generation: transformers' DynamicCache or StaticCache, or none",
     )
     image_size: int | None = Field(
         None, ge=1, le=2**14, description="pixels a side; default from the config"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from planner.apply import apply_strategy
 from planner.architecture import ArchitectureModel
 from planner.errors import StepFailed
+from planner.kv_cache import KvCache
 from planner.levers import effective
 from planner.models.architecture.job import architecture_inputs, build_architecture
 from planner.models.build import build_model
@@ -52,6 +53,7 @@ class Job:
     optimizer: torch.optim.Optimizer | None
     device_type: str
     loss: Callable[[Any], Tensor] | None = None  # of the outputs; None: the model computes it
+    kv_cache: KvCache | None = None  # of generation; None: the workload's
 
 
 def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
@@ -69,7 +71,8 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
     if workload.mode == "train" and not strategy.is_plain:
         apply_strategy(model, strategy, optimizer)
-    return Job(workload, model, inputs, optimizer, torch.device(device).type, loss)
+    device_type = torch.device(device).type
+    return Job(workload, model, inputs, optimizer, device_type, loss, strategy.kv_cache)
 
 
 def _built(
@@ -192,7 +195,7 @@ def _generate(job: Job, hooks: Hooks) -> None:
     with torch.inference_mode(), autocast(job):
         hooks.enter("step0.prefill")
         with _second_forward_starts(job.model, lambda: _switch(hooks)) as state:
-            generate(job.model, job.inputs, job.workload)
+            generate(job.model, job.inputs, job.workload, job.kv_cache)
         hooks.exit("step0.decode" if state["calls"] > 1 else "step0.prefill")
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from planner.data import Data
+from planner.kv_cache import KvCache
 
 ModulePath = Annotated[
     str, Field(min_length=1, max_length=300, pattern=r"^[A-Za-z_0-9]+(\.[A-Za-z_0-9]+)*$")
@@ -99,6 +100,11 @@ class Strategy(Data):
     )
     optimizer_states: Literal["8bit", "factored"] | None = Field(
         None, description="smaller optimizer states; changes the mathematics"
+    )
+    kv_cache: KvCache | None = Field(
+        None,
+        description="generation: what is kept of past keys and values, instead of all of them; "
+        "changes the mathematics",
     )
 
     @model_validator(mode="after")

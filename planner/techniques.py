@@ -145,6 +145,40 @@ def _strategy_techniques() -> list[Entry]:
             _CHANGED,
             "precision",
         ),
+        *_kv_cache_techniques(),
+    ]
+
+
+def _kv_cache_techniques() -> list[Entry]:
+    """What generation can keep of past keys and values, instead of all of them."""
+    return [
+        _technique(
+            "window of the key-value cache",
+            "/strategy/kv_cache",
+            ['{"kind": "window", "window": 1024, "sinks": 4}'],
+            "keys and values of all tokens but the first sinks and the last window"
+            " (arXiv 2309.17453)",
+            "nothing; once it is full, not even the copies of a growing cache",
+            f"{_CHANGED}: new tokens do not attend to what was dropped",
+        ),
+        _technique(
+            "pruned key channels",
+            "/strategy/kv_cache",
+            ['{"kind": "think", "ratio": 0.4, "recent": 32, "observation": 32}'],
+            "ratio of the channels of the prompt's keys, which is half as much of keys and values"
+            " (arXiv 2407.21018)",
+            "scores by two products instead of a fused kernel",
+            f"{_CHANGED}: the scores of the prompt's tokens lack the dropped channels",
+        ),
+        _technique(
+            "quantised key-value cache",
+            "/strategy/kv_cache",
+            ['{"kind": "quantized", "bits": 2, "group_size": 32, "residual": 128}'],
+            "all of keys and values but bits of each number, a scale and a minimum for each group,"
+            " and the last residual tokens (arXiv 2402.02750)",
+            "each new token unpacks all keys and values, those of one layer at a time",
+            f"{_CHANGED}: keys and values are rounded",
+        ),
     ]
 
 
@@ -263,9 +297,11 @@ def _request_techniques() -> list[Entry]:
         _technique(
             "key-value cache",
             "/workload/cache",
-            ["dynamic", "static"],
-            "dynamic: grows with the text, but is copied as it grows; static: allocated once",
-            "static: room for the longest text from the start",
+            ["dynamic", "static", "none"],
+            "dynamic: grows with the text, but is copied as it grows; static: allocated once;"
+            " none: no keys and values stay",
+            "static: room for the longest text from the start; none: every new token computes the"
+            " whole text again",
             "unchanged",
         ),
     ]

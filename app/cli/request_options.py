@@ -108,7 +108,7 @@ class RequestOptions:
         int | None, typer.Option(help="Tokens to generate.", rich_help_panel=_WORKLOAD)
     ] = None
     cache: Annotated[
-        Literal["dynamic", "static"] | None,
+        Literal["dynamic", "static", "none"] | None,
         typer.Option(help="KV cache of generation.", rich_help_panel=_WORKLOAD),
     ] = None
     image_size: Annotated[

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor, in_kernel_invocation_manager
 
 from planner.tracing.rule_table import RuleTable
 from planner.tracing.workspace import workspace_bytes
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 KERNELS = RuleTable()
+
+
+@KERNELS.of(aten.view.default)
+def _view(execution: FakeExecution, func: OpOverload, args: Any, kwargs: Any) -> Any:
+    """Dimensions of size 1 have ATen's strides (ATen/TensorUtils.cpp: `computeStride`). They decide
+    whether a product folds its batch (ATen/native/LinearAlgebra.cpp: `should_fold`).
+    """
+    with in_kernel_invocation_manager(execution.mode):
+        view = func(*args, **kwargs)
+    return FakeTensor(execution.mode, view, args[0].fake_device)
 
 
 @KERNELS.of(aten.native_layer_norm.default)

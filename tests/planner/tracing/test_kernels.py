@@ -29,6 +29,16 @@ def check(func, args):
     assert layouts(result) == layouts(func(*args))
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 128), (2, 4, 1, 1, 32), (1, 256), (2, 2, 64)])
+def test_view_of_dimensions_of_size_one(shape):
+    attended = torch.ones(2, 4, 1, 32).as_strided((2, 1, 4, 32), (128, 32, 32, 1))
+    execution = FakeExecution()
+    fake = as_fake(execution, attended)
+    result = execution.run(aten.view.default, (FakeTensor,), (fake, shape), {}, [fake])
+    assert layouts([result]) == layouts([attended.view(shape)])
+    assert result.untyped_storage()._cdata == fake.untyped_storage()._cdata
+
+
 def test_layer_norm_of_bf16_with_fp32_weights():
     x = torch.ones(2, 3, 8, dtype=torch.bfloat16)
     check(aten.native_layer_norm.default, (x, [8], torch.ones(8), torch.ones(8), 1e-5))

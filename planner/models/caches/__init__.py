@@ -1,0 +1,1 @@
+"""Key-value caches of generation on `transformers`' cache interface, one module for each policy."""
