@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.accelerator.tiers import placed
 from planner.check import check, check_plan
 from planner.devices import builtin_device
 from planner.planning import make_plan
@@ -23,7 +24,7 @@ def simulate(request: dict[str, Any]) -> Prediction:
         pydantic.ValidationError, planner.errors.HeadroomError: the request is wrong or cannot run.
     """
     checked = check(SimulationRequest.model_validate(request))
-    device = builtin_device(checked.device)
+    device = placed(builtin_device(checked.device), checked.placement)
     return predict(trace(checked, device), device, checked.workload.mode)
 
 

@@ -22,6 +22,7 @@ from app.models import Plan, Run, Simulation, Worker
 from app.models.attempt import AttemptOutcome
 from app.plans.planned import planned_simulation
 from app.settings import Settings
+from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
 from planner.plans import Plan as FoundPlan
 from planner.plans import PlanRequest
@@ -163,7 +164,8 @@ class JobExecution:
             if isinstance(job, Run):
                 worker = await session.get(Worker, self._worker_id)
                 job.worker = None if worker is None else _describe(worker)
-                if worker is not None and job.measured and _is_of_profile(worker, job.device):
+                profile = await device_profile(session, job.device)
+                if worker is not None and job.measured and _is_of_profile(worker, profile):
                     job.seconds_ratio = seconds_ratio(job.predicted, job.measured)
             await artifacts.save(session, job.id, files)
             lifecycle.finish(session, job, status, outcome.problem)
@@ -198,9 +200,14 @@ async def _all_devices(session: AsyncSession) -> list[dict[str, Any]]:
     return [measured.applied(profile).model_dump(mode="json") for profile in profiles]
 
 
-def _is_of_profile(worker: Worker, profile: str) -> bool:
-    """Whether what the worker measures is of that device: a CPU's profile stands for any CPU."""
-    return worker.labels.get("device") == "cpu" or worker.labels.get("profile") == profile
+def _is_of_profile(worker: Worker, profile: DeviceProfile | None) -> bool:
+    """Whether what the worker measures is of that device: a CPU's profile stands for any CPU, but
+    an accelerator's, whose memories are told apart, stands for no CPU.
+    """
+    if profile is None:
+        return False
+    is_any_cpu = worker.labels.get("device") == "cpu" and not profile.tiers
+    return is_any_cpu or worker.labels.get("profile") == profile.name
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from app.jobs import idempotency, lifecycle, repository
 from app.jobs.repository import Answer
 from app.kit.ids import new_id
 from app.models import JobStatus
+from planner.accelerator.tiers import placed
 from planner.errors import InvalidRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest, content_hash
@@ -88,7 +89,7 @@ async def submit(
     digest = content_hash(checked, versions())
     submission = Submission(table, queue, request, checked, digest, key)
     async with context.database.read() as session:
-        await _check_device(session, checked.device)
+        await _check_device(session, checked)
         if key is None and (known := await repository.find_reusable(session, table, digest)):
             return known, False
     while True:
@@ -124,7 +125,8 @@ async def _store(
     return row, created
 
 
-async def _check_device(session: AsyncSession, name: str) -> None:
+async def _check_device(session: AsyncSession, request: SimulationRequest | PlanRequest) -> None:
+    name = request.device
     profile = None if "\0" in name else await device_profile(session, name)
     if profile is None:
         known = ", ".join(await device_names(session))
@@ -133,3 +135,5 @@ async def _check_device(session: AsyncSession, name: str) -> None:
             f"there is no device profile {name!r}",
             f"use one of: {known}; or POST a profile to /v1/devices",
         )
+    if isinstance(request, SimulationRequest):
+        placed(profile, request.placement)
