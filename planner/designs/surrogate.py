@@ -1,0 +1,78 @@
+"""What is expected of a design that was not simulated, and how sure that is.
+
+A Gaussian process (Rasmussen and Williams 2006, algorithm 2.1) over the features of
+`DesignSpace`, of a linear and a squared-exponential kernel: kernel ridge regression with the
+deviation of its posterior. The simulator is deterministic, so the noise is next to none. O(n^3) in
+the designs seen, a few hundred at most.
+
+It is conservative where asked for its pessimistic side: far from what was seen the deviation
+is that of the prior, so nothing is proposed there for being unknown. PRIME (arXiv 2110.11346)
+trains a network against optima that it is too hopeful of; the bound does that here by arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.designs.space import Floats
+
+_LENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Of the squared-exponential kernel, tried; features span 0 to 1."""
+_LINEAR = 4.0
+"""Variance of the linear kernel's slopes, in variances of what is learnt."""
+_NOISE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """The posterior over all designs of a space, from values of some; `mean` and `deviation` have
+    the shape (designs,).
+    """
+
+    mean: Floats
+    deviation: Floats
+    length: float
+
+    def bound(self, sign: float, deviations: float) -> Floats:
+        """The mean, moved by as many deviations in the direction of the sign."""
+        return self.mean + sign * deviations * self.deviation
+
+
+def fit(features: Floats, seen: list[int], values: list[float]) -> Surrogate:
+    """Learn values of the seen designs, with the length that explains them best."""
+    known = np.array(values)
+    center, spread = float(known.mean()), float(known.std())
+    if len(seen) < 2 or spread == 0:
+        deviation = np.full(len(features), spread or 1.0)
+        deviation[seen] = 0.0
+        return Surrogate(np.full(len(features), center), deviation, math.inf)
+    scaled = (known - center) / spread
+    fits = [_posterior(features, seen, scaled, length) for length in _LENGTHS]
+    _, mean, deviation, length = max(fits, key=lambda found: found[0])
+    return Surrogate(center + spread * mean, spread * deviation, length)
+
+
+def _posterior(
+    features: Floats, seen: list[int], values: Floats, length: float
+) -> tuple[float, Floats, Floats, float]:
+    """Logarithm of the marginal likelihood, mean and deviation."""
+    points = features[seen]
+    prior = _kernel(points, points, length) + _NOISE * np.eye(len(seen))
+    lower = np.linalg.cholesky(prior)
+    weights = np.linalg.solve(lower.T, np.linalg.solve(lower, values))
+    across = _kernel(points, features, length)
+    explained = np.linalg.solve(lower, across)
+    own = 1.0 + _LINEAR * ((features - 0.5) ** 2).sum(axis=1)
+    variance = np.maximum(own - (explained**2).sum(axis=0), 0.0)
+    likelihood = -0.5 * values @ weights - np.log(np.diag(lower)).sum()
+    return float(likelihood), across.T @ weights, np.sqrt(variance), length
+
+
+def _kernel(first: Floats, second: Floats, length: float) -> Floats:
+    squares = ((first[:, None, :] - second[None, :, :]) ** 2).sum(axis=2)
+    linear = (first - 0.5) @ (second - 0.5).T
+    kernel: Floats = np.exp(-0.5 * squares / length**2) + _LINEAR * linear
+    return kernel
