@@ -41,14 +41,6 @@ def check_design_search(request: DesignSearchRequest) -> DesignSearchRequest:
     return request
 
 
-def devices_of(request: DesignSearchRequest) -> list[str]:
-    """Names of the devices that a checked request's designs are for."""
-    for axis in request.vary:
-        if "/device" in (axis.pointer, *axis.also):
-            return [str(name) for name in axis.values]
-    return [request.device]
-
-
 def _axes_of_sizes(request: DesignSearchRequest) -> list[Axis]:
     sizes: Transformer | None = request.transformer
     if sizes is None:
@@ -113,7 +105,7 @@ def _problems_of_designs(space: DesignSpace) -> list[FieldProblem]:
 def _problems_of_prices(request: DesignSearchRequest) -> Iterator[FieldProblem]:
     if request.objective != "cost":
         return
-    for name in devices_of(request):
+    for name in request.devices:
         if name not in request.prices:
             yield FieldProblem(
                 "/prices", f"{name[:60]} has none", "add what an hour of each device costs"

@@ -104,3 +104,11 @@ class DesignSearchRequest(SimulationRequest):
         description="designs to simulate at most; those found in the store do not count",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1)
+
+    @property
+    def devices(self) -> list[str]:
+        """Names of the devices that the designs are for."""
+        for axis in self.vary:
+            if "/device" in (axis.pointer, *axis.also):
+                return [str(name) for name in axis.values]
+        return [self.device]

@@ -28,7 +28,7 @@ from planner.designs.chance import random_search
 from planner.designs.goals import Goals
 from planner.designs.request import DesignSearchRequest
 from planner.designs.space import DesignSpace, Floats
-from planner.designs.surrogate import Surrogate, fit
+from planner.designs.surrogate import Surrogate, fit, squared_distances
 
 _UNTRIED = 3
 _FAILS = 0.5
@@ -178,8 +178,8 @@ class DesignSearch:
         if not self._seen:
             return int(self._random.choice(left))
         seen = self._features[[*self._seen]]
-        gaps = ((self._features[left][:, None, :] - seen[None]) ** 2).sum(axis=2).min(axis=1)
-        return int(self._random.choice(left[gaps >= gaps.max() - 1e-12]))
+        gaps = squared_distances(self._features[left], seen).min(axis=1)
+        return int(self._random.choice(left[gaps >= gaps.max() - 1e-9]))
 
     # What is expected.
 

@@ -72,7 +72,14 @@ def _posterior(
 
 
 def _kernel(first: Floats, second: Floats, length: float) -> Floats:
-    squares = ((first[:, None, :] - second[None, :, :]) ** 2).sum(axis=2)
+    squares = squared_distances(first, second)
     linear = (first - 0.5) @ (second - 0.5).T
     kernel: Floats = np.exp(-0.5 * squares / length**2) + _LINEAR * linear
     return kernel
+
+
+def squared_distances(first: Floats, second: Floats) -> Floats:
+    """Between the points of two lists, without an array of all their differences."""
+    lengths = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
+    distances: Floats = np.maximum(lengths - 2 * first @ second.T, 0.0)
+    return distances

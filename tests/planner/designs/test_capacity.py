@@ -97,3 +97,23 @@ def test_real_designs_are_searched_by_the_librarys_own_call():
     assert scores[64, 2, 2] > scores[64, 2, 1] > scores[32, 2, 1]
     assert answer.best.metrics.score == max(scores.values())
     assert answer.best.metrics.memory_use is None, "the CPU's memory is its host's"
+
+
+def test_devices_are_an_axis_gpus_and_accelerators_among_them():
+    prices = {"t4": 0.4, "h100-80gb": 3.0, "acceltran-edge": 0.1}
+    config = {"model_type": "bert", "vocab_size": 500, "hidden_size": 768, "num_hidden_layers": 3}
+    body = {
+        "model": {"source": "transformers", "task": "fill-mask", "config": config},
+        "workload": {"mode": "inference", "sequence_length": 16},
+        "vary": [{"pointer": "/device", "values": [*prices]}],
+        "objective": "cost",
+        "prices": prices,
+        "evaluations": 3,
+    }
+    answer = search_designs(body)
+    found = {design.choices["/device"]: design for design in answer.designs}
+    assert not found["acceltran-edge"].feasible, "its buffers do not hold the weights"
+    assert answer.best.choices == {"/device": "t4"}
+    metrics = answer.best.metrics
+    assert metrics.cost == pytest.approx(metrics.step_seconds * 0.4 / 3600)
+    assert 0 < metrics.memory_use < 1

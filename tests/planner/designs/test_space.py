@@ -1,6 +1,6 @@
 import pytest
 
-from planner.designs.check import check_design_search, devices_of
+from planner.designs.check import check_design_search
 from planner.designs.request import DesignSearchRequest
 from planner.designs.space import DesignSpace, put
 from planner.errors import InvalidRequest
@@ -94,9 +94,9 @@ class TestCheck:
         assert request.transformer is None
 
     def test_devices_are_those_of_the_axis_or_the_one(self):
-        assert devices_of(asked()) == ["cpu"]
+        assert asked().devices == ["cpu"]
         axis = {"pointer": "/device", "values": ["cpu", "t4"]}
-        assert devices_of(asked(vary=[axis])) == ["cpu", "t4"]
+        assert asked(vary=[axis]).devices == ["cpu", "t4"]
 
     @pytest.mark.parametrize(
         ("fields", "pointer"),
