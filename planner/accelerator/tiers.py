@@ -6,8 +6,9 @@ last tier. Nothing migrates: a tier that overflows does not spill, it does not f
 
 Traffic is compulsory traffic: of the last step traced, what ops read of a storage at once at the
 most, and what they write of it at the most, each counted once. Embedding and gather ops read no
-more than they write. A tier's time is that of its reads or its writes, whichever takes longer, as
-if both went on side by side; bounds from below, all of them.
+more than they write; ops that change some elements of a tensor in place do not count, since how
+many is in their indices. A tier's time is that of its reads or its writes, whichever takes longer,
+as if both went on side by side; bounds from below, all of them.
 
 Limitations: sparsity is what the placement says, since fake tensors have no values. Bits and
 sparsity are of floating-point tensors; indices and masks stay as torch has them. On a device with a
@@ -33,7 +34,9 @@ from planner.tape import Category, Ints, OpFlag, Tape
 
 _FLOATING = ("float", "bfloat", "complex")
 _GATHERS = ("embedding", "gather", "index")
-"""In the names of ops that read of their inputs no more elements than they write."""
+"""In the names of ops that read of their inputs no more bytes than they write."""
+_PARTIAL = ("index_put", "index_copy", "index_add", "scatter", "masked")
+"""In the names of ops that, in place, read and write only some elements of what they change."""
 
 
 def placed(device: DeviceProfile, placement: Sequence[Placement] | None) -> DeviceProfile:
@@ -151,13 +154,18 @@ def _tensor_elements(tape: Tape) -> Ints:
 def _touched(tape: Tape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share of each storage that the last step reads at least, and that it writes at least."""
     moves = np.isin(tape.op_phase, phases_of_last_step(tape)) & (tape.op_flags & OpFlag.view == 0)
-    is_empty = np.array(["empty" in name for name in tape.names], dtype=bool)
-    moves &= ~is_empty[tape.op_name]
-    is_gather = np.array([any(word in name for word in _GATHERS) for name in tape.names])
-    most = np.where(is_gather[tape.op_name], tape.op_bytes_written, np.iinfo(np.int64).max)
-    read = _share(tape, tape.op_inputs, tape.op_inputs_at, moves, most)
+    in_place = tape.op_flags & OpFlag.in_place != 0
+    moves &= ~_named(tape, ("empty",)) & ~(in_place & _named(tape, _PARTIAL))
     unbounded = np.full(tape.op_count, np.iinfo(np.int64).max)
+    most = np.where(_named(tape, _GATHERS), tape.op_bytes_written, unbounded)
+    read = _share(tape, tape.op_inputs, tape.op_inputs_at, moves, most)
     return read, _share(tape, tape.op_outputs, tape.op_outputs_at, moves, unbounded)
+
+
+def _named(tape: Tape, words: Sequence[str]) -> NDArray[np.bool_]:
+    """The ops with one of the words in their names."""
+    named = [any(word in name for word in words) for name in tape.names]
+    return np.array(named, dtype=bool)[tape.op_name]
 
 
 def _share(

@@ -33,6 +33,8 @@ from planner.designs.surrogate import Surrogate, fit, squared_distances
 _UNTRIED = 3
 _FAILS = 0.5
 """A design is expected to fail where failures (1) and successes (0) average to more."""
+_MOST_REFUSED = 1_000
+"""Proposals that are wrong as they stand cost no evaluation; so many of them end the search."""
 _LEAST = 1e-12
 """Logarithms are taken of no less."""
 _LIMITATIONS = [
@@ -78,6 +80,7 @@ class DesignSearch:
         self._random = np.random.default_rng(request.seed)
         self._seen: dict[int, Design] = {}
         self._refused: set[int] = set()
+        self._refusals = 0
 
     def know(self, design: int, outcome: Outcome) -> None:
         """Take in what the store has of a design."""
@@ -85,8 +88,8 @@ class DesignSearch:
 
     def tell(self, proposal: Proposal, outcome: Outcome) -> None:
         """Take in what came out of a proposal."""
-        if not outcome.refused:
-            self.evaluations += 1
+        self.evaluations += not outcome.refused
+        self._refusals += outcome.refused
         self._note(proposal.design, outcome, proposal.source, proposal.expected)
 
     def _note(
@@ -115,7 +118,8 @@ class DesignSearch:
     def ask(self) -> Proposal | None:
         """The design to simulate next; None when all is done."""
         left = self._left()
-        if not len(left) or self.evaluations >= self._budget:
+        is_over = self.evaluations >= self._budget or self._refusals >= _MOST_REFUSED
+        if is_over or not len(left):
             return None
         if len(self._measured()) < self._initial():
             return Proposal(self._farthest(left), "initial", None)
@@ -134,7 +138,11 @@ class DesignSearch:
         beliefs = self._beliefs() if self._measured() else None
         return DesignSearchAnswer(
             space_size=self.space.size,
-            stored=sum(design.source == "stored" for design in self._seen.values()),
+            stored=sum(
+                design.source == "stored"
+                for number, design in self._seen.items()
+                if number not in self._refused
+            ),
             evaluations=self.evaluations,
             refused=len(self._refused),
             best=best,

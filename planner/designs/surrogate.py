@@ -50,25 +50,28 @@ def fit(features: Floats, seen: list[int], values: list[float]) -> Surrogate:
         deviation[seen] = 0.0
         return Surrogate(np.full(len(features), center), deviation, math.inf)
     scaled = (known - center) / spread
-    fits = [_posterior(features, seen, scaled, length) for length in _LENGTHS]
-    _, mean, deviation, length = max(fits, key=lambda found: found[0])
+    length, lower = max(
+        ((length, _factor(features[seen], length)) for length in _LENGTHS),
+        key=lambda found: _likelihood(found[1], scaled),
+    )
+    across = _kernel(features[seen], features, length)
+    mean = across.T @ np.linalg.solve(lower.T, np.linalg.solve(lower, scaled))
+    explained = (np.linalg.solve(lower, across) ** 2).sum(axis=0)
+    own = 1.0 + _LINEAR * ((features - 0.5) ** 2).sum(axis=1)
+    deviation = np.sqrt(np.maximum(own - explained, 0.0))
     return Surrogate(center + spread * mean, spread * deviation, length)
 
 
-def _posterior(
-    features: Floats, seen: list[int], values: Floats, length: float
-) -> tuple[float, Floats, Floats, float]:
-    """Logarithm of the marginal likelihood, mean and deviation."""
-    points = features[seen]
-    prior = _kernel(points, points, length) + _NOISE * np.eye(len(seen))
-    lower = np.linalg.cholesky(prior)
-    weights = np.linalg.solve(lower.T, np.linalg.solve(lower, values))
-    across = _kernel(points, features, length)
-    explained = np.linalg.solve(lower, across)
-    own = 1.0 + _LINEAR * ((features - 0.5) ** 2).sum(axis=1)
-    variance = np.maximum(own - (explained**2).sum(axis=0), 0.0)
-    likelihood = -0.5 * values @ weights - np.log(np.diag(lower)).sum()
-    return float(likelihood), across.T @ weights, np.sqrt(variance), length
+def _factor(points: Floats, length: float) -> Floats:
+    """The lower triangular root of the covariance between the points."""
+    covariance = _kernel(points, points, length) + _NOISE * np.eye(len(points))
+    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+
+
+def _likelihood(lower: Floats, values: Floats) -> float:
+    """Logarithm of the marginal likelihood, but for what is the same for all lengths."""
+    whitened = np.linalg.solve(lower, values)
+    return float(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum())
 
 
 def _kernel(first: Floats, second: Floats, length: float) -> Floats:

@@ -218,7 +218,7 @@ class TestSearch:
         axis = {"pointer": "/workload/batch_size", "values": [0, 1, 2]}
         vary = [*search_body()["vary"], axis]
         found = await run(database, simulator, vary=vary, evaluations=36)
-        assert found["answer"]["refused"] == 12
+        assert (found["answer"]["refused"], found["answer"]["stored"]) == (12, 0)
         assert len(simulator.asked) == 24
 
     async def test_cancelling_stops_the_design_at_hand(self, database):

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from planner.accelerator.tiers import placed, tier_uses
@@ -10,7 +12,7 @@ from planner.devices.acceltran import CLOCK_HZ, EDGE, SERVER
 from planner.errors import InvalidRequest
 from planner.predict import predict
 from planner.request import SimulationRequest
-from planner.tape import Category
+from planner.tape import Category, OpFlag
 from planner.trace import trace
 from tests.planner.requests import request
 from tests.planner.tapes import tape_of
@@ -93,6 +95,30 @@ class TestOccupancy:
             assert use.fits is fits
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 2**20), st.sampled_from(Category)), min_size=1, max_size=12),
+    st.sets(st.sampled_from([category.name for category in Category]), min_size=1),
+    st.randoms(use_true_random=False),
+)
+def test_what_tiers_hold_adds_up_to_what_the_device_holds(storages, categories, random):
+    alive, events = [], []
+    for storage in range(len(storages)):
+        events.append(storage)
+        alive.append(storage)
+        if random.random() < 0.4:
+            events.append(~alive.pop(random.randrange(len(alive))))
+    sizes = [size for size, _ in storages]
+    tape = tape_of(events, sizes, categories=[category for _, category in storages])
+    peak = int(tape.live_bytes.max())
+    uses = tier_uses(tape, device({"categories": sorted(categories), "tier": "RRAM"}))
+    assert max(use.peak_bytes for use in uses) <= peak <= sum(use.peak_bytes for use in uses)
+    for use in uses:
+        held = use.at_peak.model_dump()
+        assert sum(held.values()) == use.peak_bytes
+        own = categories if use.name == "RRAM" else {c.name for c in Category} - categories
+        assert all(held[name] == 0 for name in held if name not in own)
+
+
 class TestAdapterAlbert:
     """Adapter-ALBERT (arXiv 2303.16100): a frozen sparse backbone in RRAM, shared by all tasks;
     adapters and activations in SRAM. LoRA's matrices stand for the adapters.
@@ -164,6 +190,40 @@ class TestTraffic:
     def test_training_writes_every_parameter(self, bert):
         uses = by_name(bert, device({"categories": ["parameters"], "tier": "RRAM"}))
         assert uses["RRAM"].written_bytes == uses["RRAM"].peak_bytes
+
+
+def one_op(name, flags=0):
+    """A tape of one op that reads a cache of 4000 bytes and 40 bytes more, and writes the cache."""
+    return tape_of(
+        [0, 1],
+        [4000, 40],
+        op_events=[2],
+        names=[name],
+        op_flags=np.array([flags], dtype=np.uint8),
+        op_inputs=np.array([0, 1], dtype=np.int32),
+        op_inputs_at=np.array([0, 2]),
+        op_outputs=np.array([2], dtype=np.int32),
+        op_outputs_at=np.array([0, 1]),
+        layouts=[("float32", (1000,)), ("float32", (10,))],
+        tensor_storage=np.array([0, 1, 0], dtype=np.int32),
+        tensor_op=np.array([-1, -1, 0], dtype=np.int32),
+        tensor_layout=np.array([0, 1, 0], dtype=np.int32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "read", "written"),
+    [
+        ("aten.add_", OpFlag.in_place, 4040, 4000),
+        ("aten.index_copy_", OpFlag.in_place, 0, 0),  # one token of a static cache
+        ("aten.index_copy", 0, 4040, 4000),  # a copy of all of it
+        ("aten.view", OpFlag.view, 0, 0),
+        ("aten.empty_like", 0, 0, 0),
+    ],
+)
+def test_what_an_op_moves_depends_on_what_it_does(name, flags, read, written):
+    (use,) = tier_uses(one_op(name, flags), device(tiers=[SRAM]))
+    assert (use.read_bytes, use.written_bytes) == (read, written)
 
 
 class TestAccelTran:

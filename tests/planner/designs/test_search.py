@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 
 from planner.designs.chance import random_search
 from planner.designs.find import find_design
+from planner.designs.goals import memory_use
 from planner.designs.search import DesignSearch, Outcome
 from planner.designs.surrogate import fit
+from planner.devices import BUILTIN
 from planner.errors import HeadroomError
+from planner.prediction import Categories, TierUse
 from planner.request import SimulationRequest
+from planner.simulation import simulate
 from tests.planner.designs.spaces import arithmetic, asked
+from tests.planner.tapes import tape_of
 
 LIMIT = {"peak_bytes": 8_000_000}
 
@@ -109,7 +114,9 @@ class TestSearch:
         first = search.ask()
         assert first.source == "proposed", "enough was seen to learn from"
         assert search.evaluations == 0
-        assert search.answer().stored == 20
+        answer = search.answer()
+        assert answer.stored + answer.refused == 20
+        assert answer.stored > answer.refused > 0
 
     def test_a_whole_space_is_compared_with_chance_exactly(self):
         request = asked(objective="peak_bytes", constraints={}, evaluations=60)
@@ -176,3 +183,31 @@ def test_chance_is_that_of_all_draws(values, draws, sign):
         assert found.expected_value == pytest.approx(statistics.mean(some))
     else:
         assert found.expected_value is None
+
+
+class TestMemoryUse:
+    CARD = BUILTIN["t4"]
+
+    def prediction(self, **fields):
+        return simulate(tape_of([0], [1000])).model_copy(update=fields)
+
+    def test_it_is_what_the_driver_shows_of_the_cards_memory(self):
+        half = self.CARD.memory_bytes // 2
+        assert memory_use(self.prediction(device_bytes=half), self.CARD) == pytest.approx(0.5)
+        assert memory_use(self.prediction(), BUILTIN["cpu"]) is None
+
+    def test_fragmentation_is_more_than_all_of_it(self):
+        found = memory_use(self.prediction(device_bytes=1, fits=False), self.CARD)
+        assert found > 1
+        assert found == pytest.approx(1)
+
+    def test_the_fullest_tier_counts(self):
+        tiers = [
+            TierUse(
+                name=f"tier{number}", capacity_bytes=capacity, peak_bytes=peak,
+                peak_phase="step0.forward", fits=None, at_peak=Categories(), mask_bytes=0,
+                read_bytes=0, written_bytes=0, seconds=None, joules=None,
+            )
+            for number, (peak, capacity) in enumerate([(80, 100), (30, 100), (10**9, None)])
+        ]  # fmt: skip
+        assert memory_use(self.prediction(tiers=tiers), BUILTIN["cpu"]) == 0.8
