@@ -50,6 +50,12 @@ def test_the_best_design_is_found_kept_and_found_again(client):
     config = simulation["request"]["model"]["config"]
     assert config["hidden_size"] == best["choices"]["/model/config/hidden_size"]
 
+    # What is best by prediction is so for real.
+    body = {"simulation_id": best["simulation_id"]}
+    run = client.post("/v1/runs", json=body, headers={"Prefer": "wait=120"}).json()
+    assert run["status"] == "succeeded", run
+    assert abs(run["relative_error"]) <= 0.001
+
     # Three heads for a width of 32 or 64 cannot be built: nothing is simulated for it.
     whole = searched(client, seed=1, evaluations=12)
     assert whole["stored"] == 5

@@ -270,7 +270,7 @@ class TestWrongProfiles:
     def test_a_requests_placement_stands_before_the_profiles(self):
         rule = {"tier": "DRAM"}
         asked = {
-            "model": {"source": "preset", "name": "bert"},
+            "model": {"source": "preset", "name": "bert-base"},
             "device": "acceltran-edge",
             "placement": [rule],
         }
