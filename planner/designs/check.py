@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from pydantic import ValidationError
@@ -14,6 +15,8 @@ from planner.models.fields import class_of
 from planner.presets import resolve
 from planner.request import SimulationRequest, TransformersModel
 
+_MAX_CHARACTERS = 64 * 2**20
+"""Of all designs as JSON: each is validated before the search begins."""
 _SIZES = {
     "hidden": "hidden_size",
     "heads": "num_attention_heads",
@@ -77,10 +80,17 @@ def _problems_of_space(request: DesignSearchRequest) -> Iterator[FieldProblem]:
         )
         return
     try:
-        space.body(0)
+        length = len(json.dumps(space.body(0)))
     except LookupError as error:
         yield FieldProblem(
             "/vary", f"the request has no place for {error}", "give its parent in the request"
+        )
+        return
+    if length * space.size > _MAX_CHARACTERS:
+        yield FieldProblem(
+            "/vary",
+            f"{space.size} designs of {length} characters each are too much to look through",
+            f"leave at most {max(1, _MAX_CHARACTERS // length)} designs",
         )
 
 

@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from planner.designs.space import Floats
 
@@ -55,8 +56,9 @@ def fit(features: Floats, seen: list[int], values: list[float]) -> Surrogate:
         key=lambda found: _likelihood(found[1], scaled),
     )
     across = _kernel(features[seen], features, length)
-    mean = across.T @ np.linalg.solve(lower.T, np.linalg.solve(lower, scaled))
-    explained = (np.linalg.solve(lower, across) ** 2).sum(axis=0)
+    whitened = solve_triangular(lower, across, lower=True)
+    mean = whitened.T @ solve_triangular(lower, scaled, lower=True)
+    explained = (whitened**2).sum(axis=0)
     own = 1.0 + _LINEAR * ((features - 0.5) ** 2).sum(axis=1)
     deviation = np.sqrt(np.maximum(own - explained, 0.0))
     return Surrogate(center + spread * mean, spread * deviation, length)
@@ -70,7 +72,7 @@ def _factor(points: Floats, length: float) -> Floats:
 
 def _likelihood(lower: Floats, values: Floats) -> float:
     """Logarithm of the marginal likelihood, but for what is the same for all lengths."""
-    whitened = np.linalg.solve(lower, values)
+    whitened = solve_triangular(lower, values, lower=True)
     return float(-0.5 * whitened @ whitened - np.log(np.diag(lower)).sum())
 
 

@@ -121,6 +121,16 @@ class TestCheck:
                 },
                 "/vary",
             ),
+            (
+                {
+                    "model": BERT["model"] | {"freeze": [f"a{n}" * 50 for n in range(500)]},
+                    "vary": [
+                        {"pointer": f"/workload/{name}", "values": [*range(1, 65)]}
+                        for name in ("batch_size", "sequence_length")
+                    ],
+                },
+                "/vary",
+            ),
             ({"transformer": {"heads": [5, 7]}}, "/model/config/num_attention_heads"),
             ({"transformer": {"layers": [1, 2]}, "objective": "cost"}, "/prices"),
         ],
