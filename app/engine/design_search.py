@@ -149,7 +149,11 @@ class DesignSearchJob:
         tape = await artifacts.load(session, row.id, artifacts.TAPE)
         if tape is None:
             return None
-        return await self._found(design, Prediction.model_validate(row.prediction), tape, row.id)
+        prediction = Prediction.model_validate(row.prediction)
+        try:
+            return await self._found(design, prediction, tape, row.id)
+        except ValueError:  # a tape of another format: simulate it again
+            return None
 
     async def _evaluated(self, design: _Design) -> Found:
         """Simulate a design and keep the simulation."""

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
 
 from app.engine.design_search import DesignSearchJob
@@ -204,6 +205,13 @@ class TestSearch:
         found = await run(database, Simulator(), seed=1, evaluations=12)
         assert found["answer"]["stored"] == 0
         assert found["answer"]["best"]["metrics"]["peak_bytes"] == 1000
+
+    async def test_a_tape_of_another_format_is_not_learnt_from(self, database):
+        await run(database, Simulator())
+        async with database.write() as session:
+            await session.execute(update(Artifact).values(content=zlib.compress(b"another")))
+        found = await run(database, Simulator(), seed=1, evaluations=12)
+        assert (found["answer"]["stored"], found["answer"]["evaluations"]) == (0, 12)
 
     async def test_what_breaks_a_limit_is_infeasible(self, database):
         # Alpha is a half, and the matrix of a design with width 4 is one of four rows.
