@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from app.database import Database
 from app.engine.client import EngineClient
 from app.settings import Settings
+from planner.designs.request import DesignSearchRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
 
@@ -25,6 +26,7 @@ class Context:
     engine: EngineClient
     check: Callable[[SimulationRequest], SimulationRequest]
     check_plan: Callable[[PlanRequest], PlanRequest]
+    check_design_search: Callable[[DesignSearchRequest], DesignSearchRequest]
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the model library's configurations are imported. Two threads that import them at
     the same time see them half-made, so everything that needs them waits for this."""

@@ -21,6 +21,7 @@ from app.access.headers import SecurityHeaders
 from app.catalogue import endpoints as catalogue
 from app.context import Context
 from app.database import Database
+from app.design_searches import endpoints as design_searches
 from app.devices import endpoints as devices
 from app.engine.client import EngineClient
 from app.events import endpoints as events
@@ -37,6 +38,8 @@ from app.simulations import endpoints as simulations
 from app.workers import endpoints as workers
 from planner.check import check as planner_check
 from planner.check import check_plan as planner_check_plan
+from planner.designs.check import check_design_search as planner_check_design_search
+from planner.designs.request import DesignSearchRequest
 from planner.devices import DeviceProfile
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
@@ -45,14 +48,17 @@ _log = logging.getLogger(__name__)
 _DESCRIPTION = """\
 How much memory a PyTorch workload takes, before anyone rents the machine: POST a model description
 and a workload to `/v1/simulations`, find what makes it fit with `/v1/plans`, then run either for
-real with `/v1/runs`.
+real with `/v1/runs`. `/v1/design-searches` finds the best of many designs.
 
 Bytes are integers in fields named `*_bytes`. Errors are RFC 9457 problems. Lists are pages, newest
 first: pass `next_cursor` as `cursor` for the next one.
 """
 
+_BODIES = (SimulationRequest, PlanRequest, RunCreate, DesignSearchRequest, DeviceProfile)
+
 Check = Callable[[SimulationRequest], SimulationRequest]
 CheckPlan = Callable[[PlanRequest], PlanRequest]
+CheckDesignSearch = Callable[[DesignSearchRequest], DesignSearchRequest]
 
 
 def create_app(
@@ -60,17 +66,20 @@ def create_app(
     *,
     check: Check = planner_check,
     check_plan: CheckPlan = planner_check_plan,
+    check_design_search: CheckDesignSearch = planner_check_design_search,
 ) -> FastAPI:
     """The application on the database of the settings, which must be migrated.
 
-    `check` and `check_plan` are what refuses a wrong request before anything is stored.
+    The checks are what refuses a wrong request before anything is stored.
     """
     settings = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database, engine = Database(settings.url), EngineClient(settings.url)
-        app.state.context = Context(settings, database, engine, check, check_plan)
+        app.state.context = Context(
+            settings, database, engine, check, check_plan, check_design_search
+        )
         warming = asyncio.create_task(_warm_up(app.state.context))
         try:
             yield
@@ -94,6 +103,7 @@ def create_app(
         simulations.router,
         plans.router,
         runs.router,
+        design_searches.router,
         devices.router,
         catalogue.router,
         workers.router,
@@ -103,7 +113,7 @@ def create_app(
     ):
         app.include_router(router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
-    problems.install(app, known_fields(SimulationRequest, PlanRequest, RunCreate, DeviceProfile))
+    problems.install(app, known_fields(*_BODIES))
     metrics.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     # The last one added is the outermost.

@@ -9,13 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.answers import plan, simulate
+    from planner.answers import plan, search_designs, simulate
     from planner.apply import apply_strategy, remove_strategy
     from planner.planning.module import auto_checkpoint, plan_module
 
 _HOMES = {
     "simulate": "planner.answers",
     "plan": "planner.answers",
+    "search_designs": "planner.answers",
     "apply_strategy": "planner.apply",
     "remove_strategy": "planner.apply",
     "plan_module": "planner.planning.module",
@@ -35,5 +36,6 @@ __all__ = [
     "plan",
     "plan_module",
     "remove_strategy",
+    "search_designs",
     "simulate",
 ]

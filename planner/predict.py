@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.accelerator.tiers import tier_uses
 from planner.cost import calibrated, step_seconds
 from planner.devices import ByteRange, DeviceProfile, Mode
 from planner.prediction import Prediction
@@ -26,6 +27,7 @@ def predict(tape: Tape, device: DeviceProfile, mode: Mode = "train") -> Predicti
             "step_seconds": calibrated(seconds, calibration),
             "step_seconds_basis": "roofline" if calibration is None else "calibrated",
             "step_seconds_runs": 0 if calibration is None else calibration.runs,
+            "tiers": tier_uses(tape, device) if device.tiers else None,
             "limitations": [*replayed.limitations, *device.limitations],
         }
     )

@@ -63,6 +63,26 @@ class OutOfMemory(BaseModel):
     unallocated_bytes: int = Field(description="reserved and in no use: lost to fragmentation")
 
 
+class TierUse(BaseModel):
+    """What one memory of a device holds, and what it moves at least in one step."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    capacity_bytes: int | None
+    peak_bytes: int = Field(description="most that it holds at any moment of the workload")
+    peak_phase: str
+    fits: bool | None = Field(description="null where the capacity is not known")
+    at_peak: Categories = Field(description="adds up to peak_bytes, masks included")
+    mask_bytes: int = Field(description="bit masks, of the bytes at the peak")
+    read_bytes: int = Field(description="each tensor once a step, however often it is read")
+    written_bytes: int = Field(description="each tensor once a step, however often it is written")
+    seconds: float | None = Field(
+        description="that its bandwidth needs for these at least; null where it is not known"
+    )
+    joules: float | None = Field(description="that these take at least; null where not known")
+
+
 class Prediction(BaseModel):
     """What the simulated device holds over the whole workload. All `*_bytes` are exact integers."""
 
@@ -107,4 +127,7 @@ class Prediction(BaseModel):
         None, description="by the device profile's peaks alone; plans compare these"
     )
     op_count: int
+    tiers: list[TierUse] | None = Field(
+        None, description="what each memory holds, where the device's profile tells several apart"
+    )
     limitations: list[str] = Field([], description="what this number does not cover, in words")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from planner.architecture import ArchitectureModel
 from planner.data import Data
+from planner.devices.tiers import Placement
 from planner.fine_tuning import Frozen, Lora, Trained
 from planner.models.layers.description import LayersModel
 from planner.strategy import Strategy
@@ -185,6 +186,11 @@ class SimulationRequest(Data):
         description="name of a device profile; GET /v1/devices lists them",
     )
     strategy: Strategy = Field(default_factory=Strategy)
+    placement: list[Placement] | None = Field(
+        None,
+        max_length=100,
+        description="what the device's memory tiers keep; default: as its profile says",
+    )
 
 
 def content_hash(request: BaseModel, versions: dict[str, str]) -> str:

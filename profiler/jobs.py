@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from planner.accelerator.tiers import placed
 from planner.check import check, check_plan
 from planner.devices import DeviceProfile
 from planner.errors import FieldProblem, InvalidRequest
@@ -26,6 +27,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def simulate(payload: dict[str, Any], channel: Channel) -> JobResult:
     """Trace on fake tensors and replay: `{"prediction", "versions"}` and the artifact `tape`."""
     request, device = _validated(payload)
+    device = placed(device, request.placement)
     tape = trace(request, device, progress=lambda phase: channel.progress({"phase": phase}))
     channel.progress({"phase": "simulate"})
     prediction = predict(tape, device, request.workload.mode)

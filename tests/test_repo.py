@@ -18,6 +18,8 @@ from packaging.version import Version
 from app.cli.commands.demo import REQUEST as DEMO_REQUEST
 from app.settings import Settings
 from planner.check import check, check_plan
+from planner.designs.check import check_design_search
+from planner.designs.request import DesignSearchRequest
 from planner.devices import BUILTIN
 from planner.plans import PlanRequest
 from planner.quantities import format_bytes
@@ -57,6 +59,8 @@ class TestExamples:
         body = json.loads(path.read_text())
         if path.stem.endswith("-plan"):
             request = check_plan(PlanRequest.model_validate(body))
+        elif path.stem == "design-search":
+            request = check_design_search(DesignSearchRequest.model_validate(body))
         else:
             request = check(SimulationRequest.model_validate(body))
         kind = path.stem.rpartition("-")[2]

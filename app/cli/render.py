@@ -36,8 +36,20 @@ def prediction(resource: dict[str, Any]) -> RenderableType:
     seconds = [_step_time(found)] if found.get("step_seconds") is not None else []
     notes = [Text(f"Note: {note}", style="yellow") for note in found.get("limitations", [])]
     # Side by side where the terminal is wide enough, else one below the other.
-    tables = Columns([_phases(found), _categories(found), _modules(found)], padding=(0, 3))
+    shown = [_phases(found), _categories(found), _modules(found)]
+    shown += [_tiers(found["tiers"])] if found.get("tiers") else []
+    tables = Columns(shown, padding=(0, 3))
     return Group(headline, *_on_device(found), facts, *seconds, "", tables, *notes)
+
+
+def _tiers(uses: list[dict[str, Any]]) -> Table:
+    """What each memory holds, of how much, and moves in a step."""
+    table = headed("Memory tiers", "Tier", "Most held", "Capacity", "Read a step", "Written")
+    for use in uses:
+        counts = ("peak_bytes", "capacity_bytes", "read_bytes", "written_bytes")
+        style = "red" if use["fits"] is False else ""
+        table.add_row(use["name"], *(bytes_text(use[name]) for name in counts), style=style)
+    return table
 
 
 def _on_device(found: dict[str, Any]) -> list[RenderableType]:

@@ -26,7 +26,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str | None]]:
     peaks = ", ".join(f"{key} {peak / 1e12:g}" for key, peak in found["peak_flops"].items())
     return [
         ("Kind", " ".join(filter(None, (found["kind"], found["architecture"])))),
-        ("Memory", _bytes(found["memory_bytes"]) or "the host's"),
+        ("Memory", _bytes(found["memory_bytes"]) or _tiers(found) or "the host's"),
         ("Context", _context(found["context_bytes"])),
         ("Multiprocessors", str(found["multiprocessors"] or "")),
         ("L2 cache", _bytes(found["l2_cache_bytes"])),
@@ -36,6 +36,13 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str | None]]:
         ("Calibrated", _calibration(found["calibration"])),
         ("Numbers from", found["source"]),
     ]
+
+
+def _tiers(found: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{tier['name']} {_bytes(tier['capacity_bytes']) or '(size not known)'}"
+        for tier in found["tiers"]
+    )
 
 
 def _context(found: dict[str, Any] | None) -> str | None:

@@ -13,15 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Database
 from app.devices.measured import measurements
 from app.devices.repository import all_profiles, device_profile
+from app.engine.design_search import DesignSearchJob
 from app.engine.progress import ProgressWriter
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
 from app.jobs.comparison import seconds_ratio
 from app.jobs.lifecycle import Claim, Job
-from app.models import Plan, Run, Simulation, Worker
+from app.models import DesignSearch, Plan, Run, Simulation, Worker
 from app.models.attempt import AttemptOutcome
 from app.plans.planned import planned_simulation
 from app.settings import Settings
+from planner.designs.request import DesignSearchRequest
+from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
 from planner.plans import Plan as FoundPlan
 from planner.plans import PlanRequest
@@ -116,6 +119,8 @@ class JobExecution:
         self, claim: Claim, on_progress: Callable[[dict[str, Any]], None]
     ) -> Outcome:
         job = claim.job
+        if isinstance(job, DesignSearch):
+            return await self._search(job, on_progress)
         async with self._database.read() as session:
             request = await _request_of(session, job)
             device = await device_profile(session, job.device)
@@ -143,6 +148,20 @@ class JobExecution:
             request, profile, limits=limits, on_progress=on_progress
         )
 
+    async def _search(
+        self, job: DesignSearch, on_progress: Callable[[dict[str, Any]], None]
+    ) -> Outcome:
+        """Search designs, each simulated in a child of its own."""
+
+        async def simulate(request: dict[str, Any], device: dict[str, Any]) -> Outcome:
+            limits = self._limits(job)
+            return await self._executor.simulate(
+                request, device, limits=limits, on_progress=lambda phase: None
+            )
+
+        request = DesignSearchRequest.model_validate(job.request)
+        return await DesignSearchJob(self._database, request, simulate, on_progress).outcome()
+
     def _limits(self, job: Job) -> Limits:
         settings = self._settings
         if isinstance(job, Run):
@@ -163,7 +182,8 @@ class JobExecution:
             if isinstance(job, Run):
                 worker = await session.get(Worker, self._worker_id)
                 job.worker = None if worker is None else _describe(worker)
-                if worker is not None and job.measured and _is_of_profile(worker, job.device):
+                profile = await device_profile(session, job.device)
+                if worker is not None and job.measured and _is_of_profile(worker, profile):
                     job.seconds_ratio = seconds_ratio(job.predicted, job.measured)
             await artifacts.save(session, job.id, files)
             lifecycle.finish(session, job, status, outcome.problem)
@@ -198,9 +218,14 @@ async def _all_devices(session: AsyncSession) -> list[dict[str, Any]]:
     return [measured.applied(profile).model_dump(mode="json") for profile in profiles]
 
 
-def _is_of_profile(worker: Worker, profile: str) -> bool:
-    """Whether what the worker measures is of that device: a CPU's profile stands for any CPU."""
-    return worker.labels.get("device") == "cpu" or worker.labels.get("profile") == profile
+def _is_of_profile(worker: Worker, profile: DeviceProfile | None) -> bool:
+    """Whether what the worker measures is of that device: a CPU's profile stands for any CPU, but
+    an accelerator's, whose memories are told apart, stands for no CPU.
+    """
+    if profile is None:
+        return False
+    is_any_cpu = worker.labels.get("device") == "cpu" and not profile.tiers
+    return is_any_cpu or worker.labels.get("profile") == profile.name
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

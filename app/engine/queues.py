@@ -5,7 +5,9 @@ from __future__ import annotations
 SIMULATIONS = "simulations"
 PLANS = "plans"
 """A queue of its own, so that no short simulation waits for a long plan."""
-ANSWERING = (SIMULATIONS, PLANS)
+DESIGN_SEARCHES = "design-searches"
+"""Likewise: a search simulates by itself, one design after the other."""
+ANSWERING = (SIMULATIONS, PLANS, DESIGN_SEARCHES)
 """What a worker that simulates listens to besides its runs."""
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from app.jobs import comparison
 from app.jobs.lifecycle import Job
-from app.models import JobStatus, Plan, Run, Simulation
+from app.models import DesignSearch, JobStatus, Plan, Run, Simulation
+from planner.designs.answer import DesignSearchAnswer
 from planner.plans import Plan as FoundPlan
 from planner.prediction import Prediction
 from profiler.outcome import Outcome
@@ -20,6 +21,8 @@ def fill(job: Job, outcome: Outcome) -> JobStatus:
             _fill_run(job, result)
         elif isinstance(job, Plan):
             _fill_plan(job, result)
+        elif isinstance(job, DesignSearch):
+            _fill_design_search(job, result)
         else:
             _fill_simulation(job, result)
     status = JobStatus(outcome.status)
@@ -42,6 +45,15 @@ def _fill_plan(plan: Plan, result: dict[str, Any]) -> None:
     plan.budget_bytes = found.budget_bytes
     plan.peak_bytes = None if found.prediction is None else found.prediction.peak_bytes
     plan.versions = result.get("versions") or plan.versions
+
+
+def _fill_design_search(search: DesignSearch, result: dict[str, Any]) -> None:
+    answer = DesignSearchAnswer.model_validate(result["answer"])
+    search.answer = answer.model_dump(mode="json")
+    search.feasible = answer.best is not None
+    if answer.best is not None and answer.best.metrics is not None:
+        search.best_value = getattr(answer.best.metrics, search.objective)
+    search.versions = result.get("versions") or search.versions
 
 
 def _fill_run(run: Run, result: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ _BATCH = 500
 _OVERLAP = 100
 """Ids looked at again: PostgreSQL's transactions commit in another order than they took ids."""
 
-Kind = Literal["simulation", "plan", "run", "worker"]
+Kind = Literal["simulation", "plan", "run", "design_search", "worker"]
 
 
 @router.get(

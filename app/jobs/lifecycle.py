@@ -13,13 +13,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.columns import utc_now
-from app.models import Event, JobAttempt, JobStatus, Plan, Run, Simulation
+from app.models import DesignSearch, Event, JobAttempt, JobStatus, Plan, Run, Simulation
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED, AnswerColumns
 from planner.errors import WorkerCrashed
 
-Job = Simulation | Plan | Run
-TABLES: tuple[type[Job], ...] = (Simulation, Plan, Run)
+Job = Simulation | Plan | Run | DesignSearch
+TABLES: tuple[type[Job], ...] = (Simulation, Plan, Run, DesignSearch)
 _BY_PREFIX = {table.prefix: table for table in TABLES}
 
 

@@ -11,10 +11,10 @@ from app.database import insert_or_ignore, row_count
 from app.jobs.schemas import JobQuery
 from app.jobs.service import Table
 from app.kit.pages import fetch_page
-from app.models import Plan, Simulation
+from app.models import DesignSearch, Plan, Simulation
 
 #: Kinds of jobs whose answer identical requests share.
-Answer = TypeVar("Answer", Simulation, Plan)
+Answer = TypeVar("Answer", Simulation, Plan, DesignSearch)
 
 
 async def find_reusable(

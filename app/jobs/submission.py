@@ -1,4 +1,4 @@
-"""Submitting a request whose answer is shared by all identical ones: simulations and plans."""
+"""Submitting a request whose answer is shared by all identical ones: all but runs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from app.context import Context
 from app.devices.repository import device_names, device_profile
 from app.jobs import idempotency, lifecycle, repository
 from app.jobs.repository import Answer
-from app.kit.ids import new_id
-from app.models import JobStatus
+from app.jobs.rows import answer_values
+from planner.accelerator.tiers import placed
+from planner.designs.request import DesignSearchRequest
 from planner.errors import InvalidRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest, content_hash
 from planner.versions import versions
 
-Request = TypeVar("Request", SimulationRequest, PlanRequest)
+Request = TypeVar("Request", SimulationRequest, PlanRequest, DesignSearchRequest)
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,7 @@ class Submission(Generic[Answer]):
 
     def values(self) -> dict[str, Any]:
         """Columns of the new row."""
-        model = self.checked.model
-        return {
-            "id": new_id(self.table.prefix),
-            "status": JobStatus.QUEUED,
-            "queue": self.queue,
-            "request": self.checked.model_dump(mode="json"),
-            "versions": versions(),
-            "content_hash": self.digest,
-            "reusable_hash": self.digest,
-            "model_type": getattr(model, "config", {}).get("model_type"),
-            "task": getattr(model, "task", None),
-            "mode": self.checked.workload.mode,
-            "device": self.checked.device,
-        }
+        return answer_values(self.table.prefix, self.queue, self.checked, self.digest)
 
 
 async def submit(
@@ -88,7 +76,7 @@ async def submit(
     digest = content_hash(checked, versions())
     submission = Submission(table, queue, request, checked, digest, key)
     async with context.database.read() as session:
-        await _check_device(session, checked.device)
+        await _check_device(session, checked)
         if key is None and (known := await repository.find_reusable(session, table, digest)):
             return known, False
     while True:
@@ -124,12 +112,16 @@ async def _store(
     return row, created
 
 
-async def _check_device(session: AsyncSession, name: str) -> None:
-    profile = None if "\0" in name else await device_profile(session, name)
-    if profile is None:
-        known = ", ".join(await device_names(session))
-        raise InvalidRequest.at(
-            "/device",
-            f"there is no device profile {name!r}",
-            f"use one of: {known}; or POST a profile to /v1/devices",
-        )
+async def _check_device(session: AsyncSession, request: SimulationRequest | PlanRequest) -> None:
+    names = request.devices if isinstance(request, DesignSearchRequest) else [request.device]
+    for name in names:
+        profile = None if "\0" in name else await device_profile(session, name)
+        if profile is None:
+            known = ", ".join(await device_names(session))
+            raise InvalidRequest.at(
+                "/device",
+                f"there is no device profile {name!r}",
+                f"use one of: {known}; or POST a profile to /v1/devices",
+            )
+        if isinstance(request, SimulationRequest):
+            placed(profile, request.placement)

@@ -6,6 +6,7 @@ from app.models.attempt import JobAttempt
 from app.models.audit import AuditEntry
 from app.models.base import Base, JobStatus
 from app.models.context import DeviceContext
+from app.models.design_search import DesignSearch
 from app.models.device import Device
 from app.models.event import Event
 from app.models.idempotency import IdempotencyKey
@@ -19,6 +20,7 @@ __all__ = [
     "Artifact",
     "AuditEntry",
     "Base",
+    "DesignSearch",
     "Device",
     "DeviceContext",
     "Event",

@@ -15,6 +15,7 @@ Limitation: nothing here was measured by Headroom; `limitations` says so in ever
 
 from __future__ import annotations
 
+from planner.devices import acceltran
 from planner.devices.contexts import published_context
 from planner.devices.profile import DeviceProfile, FlopsKey
 
@@ -216,7 +217,9 @@ _PROFILES = (
     ),
 )  # fmt: skip
 
-BUILTIN: dict[str, DeviceProfile] = {profile.name: profile for profile in _PROFILES}
+BUILTIN: dict[str, DeviceProfile] = {
+    profile.name: profile for profile in (*_PROFILES, *acceltran.PROFILES)
+}
 
 
 def profile_of_driver(device_name: str) -> str | None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from planner.allocator import AllocatorSettings
 from planner.data import Data
+from planner.devices.tiers import MemoryTier, Placement, Rate, check_tiers
 from planner.quantities import Bytes
 
 FlopsKey = Literal["fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8"]
 Mode = Literal["train", "inference", "generation"]
-Rate = Annotated[float, Field(gt=0)]
 
 
 class ByteRange(Data):
@@ -60,6 +60,15 @@ class DeviceProfile(Data):
     calibration: dict[Mode, Calibration] = Field(
         {}, description="by mode of the workload; a service fills it in from its own runs"
     )
+    tiers: list[MemoryTier] = Field(
+        [], max_length=16, description="memories that are told apart; answers say what each holds"
+    )
+    placement: list[Placement] = Field(
+        [],
+        max_length=100,
+        description="what the tiers keep, by the first rule that takes it; the rest is kept, as "
+        "torch has it, in the last tier",
+    )
     allocator: str | None = Field(
         None,
         max_length=500,
@@ -79,6 +88,11 @@ class DeviceProfile(Data):
         if value is not None:
             AllocatorSettings.parse(value)
         return value
+
+    @model_validator(mode="after")
+    def _has_its_tiers(self) -> DeviceProfile:
+        check_tiers(self.tiers, self.placement)
+        return self
 
     @property
     def compute_capability(self) -> tuple[int, int] | None:

@@ -95,7 +95,7 @@ def empty(url: str) -> None:
 @pytest.fixture
 def client(settings) -> Iterator[TestClient]:
     """The API without any worker: what is posted stays queued."""
-    app = create_app(settings, check=accept, check_plan=accept)
+    app = create_app(settings, check=accept, check_plan=accept, check_design_search=accept)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -16,7 +16,9 @@ from tests.app.fakes import accept, body, plan_body
 def url(settings):
     """A real server: streams end only when one side closes."""
     config = uvicorn.Config(
-        create_app(settings, check=accept, check_plan=accept), port=0, log_level="warning"
+        create_app(settings, check=accept, check_plan=accept, check_design_search=accept),
+        port=0,
+        log_level="warning",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -89,6 +89,7 @@ def test_operations_have_stable_names_and_problems():
         "createSimulation",
         "createPlan",
         "exportPlan",
+        "createDesignSearch",
         "listRuns",
         "getRunTimeline",
         "createDevice",
@@ -101,6 +102,6 @@ def test_operations_have_stable_names_and_problems():
 
 def test_request_bodies_have_examples_that_are_valid():
     schemas = document()["components"]["schemas"]
-    for name in ("SimulationRequest", "PlanRequest", "RunCreate"):
+    for name in ("SimulationRequest", "PlanRequest", "RunCreate", "DesignSearchRequest"):
         assert schemas[name]["examples"]
     assert "Problem" in schemas

@@ -43,7 +43,13 @@ async def test_old_jobs_go_with_their_files_and_what_runs_need_stays(client, dat
     waiting = client.post("/v1/simulations", json=body(batch_size=4)).json()["id"]
     kept = client.post("/v1/runs", json={"simulation_id": needed}).json()["id"]
     before, engine = utc_now() - timedelta(days=90), EngineClient(settings.url)
-    expected = {"run": 0, "plan": 0, "simulation": 1, "audit entry": 0}
+    expected = {
+        "design_search": 0,
+        "run": 0,
+        "plan": 0,
+        "simulation": 1,
+        "audit entry": 0,
+    }
     assert await count_old(database, before) == expected
     assert await prune(database, engine, before) == {"simulation": 1, "audit entry": 0}
     assert await ids(database, Simulation) == {young, needed, waiting}

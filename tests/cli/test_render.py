@@ -1,10 +1,24 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
 from app.cli import render
+
+FOUND = {
+    "peak_bytes": 3 * 2**20,
+    "peak_phase": "step1.backward",
+    "parameter_count": 10,
+    "trainable_parameter_count": 10,
+    "step_flops": 10**9,
+    "op_count": 5,
+    "phases": [{"name": "step1.backward", "peak_bytes": 3 * 2**20, "end_bytes": 2**20}],
+    "at_peak": {"parameters": 2 * 2**20, "temporaries": 2**20, "inputs": 0},
+    "modules_at_peak": [{"name": "", "bytes": 2**20}],
+    "limitations": ["something is not covered"],
+}
 
 
 def printed(renderable, width=100):
@@ -47,19 +61,7 @@ def test_a_comparison_shows_exact_bytes_and_the_error_of_each_phase():
 
 
 def test_a_narrow_terminal_gets_the_tables_one_below_the_other_and_loses_no_number():
-    found = {
-        "peak_bytes": 3 * 2**20,
-        "peak_phase": "step1.backward",
-        "parameter_count": 10,
-        "trainable_parameter_count": 10,
-        "step_flops": 10**9,
-        "op_count": 5,
-        "phases": [{"name": "step1.backward", "peak_bytes": 3 * 2**20, "end_bytes": 2**20}],
-        "at_peak": {"parameters": 2 * 2**20, "temporaries": 2**20, "inputs": 0},
-        "modules_at_peak": [{"name": "", "bytes": 2**20}],
-        "limitations": ["something is not covered"],
-    }
-    narrow = printed(render.prediction({"prediction": found}), width=70)
+    narrow = printed(render.prediction({"prediction": FOUND}), width=70)
     for text in ("3.00 MiB", "66.7%", "33.3%", "(the step itself)", "something is not covered"):
         assert text in narrow
     assert "inputs" not in narrow
@@ -91,3 +93,12 @@ def test_the_seconds_of_a_step_come_with_what_they_rest_on():
     )
     learnt = {**PREDICTED, "step_seconds_basis": "calibrated", "step_seconds_runs": 3}
     assert "calibrated (measured runs: 3)" in printed(render.prediction({"prediction": learnt}))
+
+
+def test_a_device_with_several_memories_shows_what_each_holds():
+    use = {"name": "RRAM", "fits": False, "peak_bytes": 3 * 2**20, "capacity_bytes": 2**21}
+    use |= {"read_bytes": 2**10, "written_bytes": 0}
+    shown = printed(render.prediction({"prediction": FOUND | {"tiers": [use]}}), width=70)
+    assert "Memory tiers" in shown
+    (line,) = (line for line in shown.splitlines() if "RRAM" in line)
+    assert re.findall(r"[\d.]+ \w*B", line) == ["3.00 MiB", "2.00 MiB", "1.00 KiB", "0 B"]

@@ -37,3 +37,10 @@ def test_the_generic_cpu_leaves_out_what_it_has_not():
     assert "Multiprocessors" not in text
     assert "L2" not in text
     assert "Context" not in text
+
+
+def test_an_accelerator_shows_its_memories():
+    text = shown(BUILTIN["acceltran-edge"])
+    assert "weight-buffer 8.00 MiB" in text
+    assert "LP-DDR3 (size not known)" in text
+    assert "the host's" not in text

@@ -14,7 +14,7 @@ MARKETED_GB = {
 
 
 def test_they_are_all_there():
-    assert set(BUILTIN) == {"cpu", *MARKETED_GB}
+    assert set(BUILTIN) == {"cpu", *MARKETED_GB, "acceltran-edge", "acceltran-server"}
     assert all(name == profile.name for name, profile in BUILTIN.items())
 
 

@@ -1,0 +1,1 @@
+"""Design searches: the best architecture, workload or device of a space."""

@@ -1,0 +1,1 @@
+"""Searching a space of designs: architectures, workloads and devices."""
