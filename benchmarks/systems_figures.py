@@ -80,3 +80,13 @@ def kept_mib(case: dict[str, Any], device: str = "cpu") -> Quantity:
         return float(tape.live_bytes[end - 1] - tape.live_bytes[first - 1]) / MIB
 
     return run
+
+
+def cache_saved(none: dict[str, Any], whole: dict[str, Any], kept: dict[str, Any]) -> Quantity:
+    """Percent of the cache's bytes, after the prompt, that the third request does not hold."""
+
+    def run() -> float:
+        held = [predicted(case).phases[0].end_bytes for case in (none, whole, kept)]
+        return 100 * (held[1] - held[2]) / (held[1] - held[0])
+
+    return run
