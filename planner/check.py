@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.architecture import ArchitectureModel
 from planner.architecture.rules import architecture_problems
+from planner.compression import compression_problems
 from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
 from planner.models.config import make_config
@@ -29,7 +30,7 @@ _GENERATING = (
     "automatic-speech-recognition",
 )
 # What of a strategy has a meaning in inference and generation too.
-_OUTSIDE_TRAINING = ("checkpointing", "attention")
+_OUTSIDE_TRAINING = ("checkpointing", "attention", "compression")
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _PATTERN = re.compile(r"[\w.*?\[\]!-]+")
 
@@ -181,6 +182,8 @@ def _strategy_problems(request: SimulationRequest) -> Found:
                 "leave it out",
             )
             return
+    adapted = isinstance(request.model, TransformersModel) and request.model.lora is not None
+    yield from compression_problems(request.strategy.compression, adapted=adapted)
     try:
         effective(request)
     except InvalidRequest as error:

@@ -107,4 +107,9 @@ class Prediction(BaseModel):
         None, description="by the device profile's peaks alone; plans compare these"
     )
     op_count: int
+    load_peak_bytes: int | None = Field(
+        None,
+        description="most live bytes while the model is built, where the strategy compresses it: "
+        "it is there in full precision before",
+    )
     limitations: list[str] = Field([], description="what this number does not cover, in words")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from planner.compression import Compression
 from planner.data import Data
 
 ModulePath = Annotated[
@@ -99,6 +100,12 @@ class Strategy(Data):
     )
     optimizer_states: Literal["8bit", "factored"] | None = Field(
         None, description="smaller optimizer states; changes the mathematics"
+    )
+    compression: list[Compression] = Field(
+        [],
+        max_length=100,
+        description="what is done to the linear layers of the built model, in this order, before "
+        "adapters are added; changes the mathematics",
     )
 
     @model_validator(mode="after")

@@ -49,7 +49,10 @@ CALLS = {
         (ones(70, 80, dtype=torch.uint8), ones(80, 70, dtype=torch.uint8).t()),
     ),
     "copy of a small transposed": (aten.copy_.default, (ones(59, 60), ones(60, 59).t())),
-    "copy of a part of a transposed": (aten.copy_.default, (ones(70, 80), ones(90, 70).t()[:, :80])),
+    "copy of a part of a transposed": (
+        aten.copy_.default,
+        (ones(70, 80), ones(90, 70).t()[:, :80]),
+    ),
     "relu": (aten.relu.default, (ones(64),)),
 }  # fmt: skip
 
