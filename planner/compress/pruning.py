@@ -58,8 +58,8 @@ def _chosen(model: nn.Module, choice: StructuralPruning, pointer: str) -> list[S
             raise InvalidRequest.at(
                 f"{pointer}/parts/{index}",
                 f"which layers make up the {part} of {type(model).__name__} is not known",
-                "leave it out; Llama, GPT-2, OPT and BERT and models alike are known, and dense "
-                "attention of architectures",
+                "leave it out; Llama, GPT-2, OPT, BERT and models alike are known, and attention "
+                "of architectures whose mixers have no numbers of their own",
             )
     if choice.modules is None:
         return found

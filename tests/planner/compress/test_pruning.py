@@ -84,14 +84,15 @@ class TestHeads:
 
 
 class TestArchitectures:
-    def test_units_shrink(self):
-        model = network()
+    @pytest.mark.parametrize("kind", [{}, {"kind": "sliding_window", "window": 8}])
+    def test_units_shrink(self, kind):
+        model = network(**kind)
         assert units(pruned(model)) == [("heads", 2), ("feed_forward", 48)] * 2
         assert model(tokens()).shape == (2, 32, 512)
 
-    def test_mixers_with_parameters_a_head_are_not_known(self):
+    def test_keys_that_are_queries_are_not_known(self):
         with pytest.raises(InvalidRequest, match=r"/strategy/compression/0/parts/0: .* not known"):
-            pruned(network("fill-mask", kind="nystrom", num_landmarks=8))
+            pruned(network(kind="lsh", num_hashes=1, num_buckets=4, chunk_size=8))
 
 
 class TestChoice:
