@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from planner.compress.frozen import FrozenLinear
-from planner.models.adamw8bit import scale_of_codes
+from planner.models.adamw8bit import numbers_of_codes
 
 NF4 = (
     *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453),
@@ -77,7 +77,7 @@ class Tables:
     def on(cls, device: torch.device) -> Tables:
         """The tables on a device."""
         with _disable_current_modes():  # numbers, which fake tensors have not
-            scales = scale_of_codes(signed=True).tolist()
+            scales = numbers_of_codes(signed=True)
         pairs = torch.tensor([(first, second) for first in NF4 for second in NF4])
         return cls(pairs.to(device, copy=True), torch.tensor(scales).to(device, copy=True))
 
