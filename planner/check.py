@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.architecture import ArchitectureModel
 from planner.architecture.rules import architecture_problems
+from planner.compression import compression_problems
 from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
 from planner.models.caches.check import kv_cache_problems, layer_problems, model_problems
@@ -31,7 +32,7 @@ _GENERATING = (
     "automatic-speech-recognition",
 )
 # What of a strategy has a meaning in inference and generation too.
-_OUTSIDE_TRAINING = ("checkpointing", "attention", "kv_cache")
+_OUTSIDE_TRAINING = ("checkpointing", "attention", "kv_cache", "compression")
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _PATTERN = re.compile(r"[\w.*?\[\]!-]+")
 
@@ -186,6 +187,8 @@ def _strategy_problems(request: SimulationRequest) -> Found:
                 "leave it out",
             )
             return
+    adapted = isinstance(request.model, TransformersModel) and request.model.lora is not None
+    yield from compression_problems(request.strategy.compression, adapted=adapted)
     try:
         effective(request)
     except InvalidRequest as error:

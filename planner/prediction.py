@@ -130,4 +130,9 @@ class Prediction(BaseModel):
     tiers: list[TierUse] | None = Field(
         None, description="what each memory holds, where the device's profile tells several apart"
     )
+    load_peak_bytes: int | None = Field(
+        None,
+        description="most live bytes while the model is built, where the strategy compresses it: "
+        "it is there in full precision before",
+    )
     limitations: list[str] = Field([], description="what this number does not cover, in words")

@@ -34,8 +34,20 @@ def simulate(tape: Tape) -> Prediction:
         trainable_parameter_count=tape.meta["trainable_parameter_count"],
         step_flops=step_flops(tape),
         op_count=tape.op_count,
-        limitations=tape.meta["limitations"],
+        load_peak_bytes=tape.meta.get("load_peak_bytes"),
+        limitations=[*tape.meta["limitations"], *_of_load(tape)],
     )
+
+
+def _of_load(tape: Tape) -> list[str]:
+    """That a compressed model was larger before, where no phase is as large."""
+    load: int | None = tape.meta.get("load_peak_bytes")
+    if load is None or load <= tape.live_bytes.max():
+        return []
+    return [
+        "the phases begin with the compressed model; building it in full precision and compressing "
+        f"it takes {load} bytes (load_peak_bytes), more than any phase, and fits says nothing of it"
+    ]
 
 
 def phase_peaks(tape: Tape) -> list[Phase]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from planner.apply import apply_strategy
 from planner.architecture import ArchitectureModel
+from planner.compress import compress_model
 from planner.errors import StepFailed
 from planner.kv_cache import KvCache
 from planner.levers import effective
@@ -84,6 +85,7 @@ def _built(
     own = strategy.model_copy(update={"checkpointing": "none"})
     if isinstance(description, LayersModel):
         network = build_network(description, workload, device)
+        compress_model(network, strategy.compression)
         if strategy.checkpointing == "full":
             own = own.model_copy(update={"units": recomputed_blocks(description)})
         return network, network_inputs(description, workload, device), own, None

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from planner.compression import Compression
 from planner.data import Data
 from planner.kv_cache import KvCache
 
@@ -105,6 +106,12 @@ class Strategy(Data):
         None,
         description="generation: what is kept of past keys and values, instead of all of them; "
         "changes the mathematics",
+    )
+    compression: list[Compression] = Field(
+        [],
+        max_length=100,
+        description="what is done to the linear layers of the built model, in this order, before "
+        "adapters are added; changes the mathematics",
     )
 
     @model_validator(mode="after")

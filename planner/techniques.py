@@ -38,7 +38,7 @@ _CHANGED = "changed"
 
 def techniques() -> list[Entry]:
     """What a request can choose to take less memory: where, at what cost, and if it is exact."""
-    return [*_strategy_techniques(), *_request_techniques()]
+    return [*_strategy_techniques(), *_compression_techniques(), *_request_techniques()]
 
 
 def _strategy_techniques() -> list[Entry]:
@@ -178,6 +178,51 @@ def _kv_cache_techniques() -> list[Entry]:
             " and the last residual tokens (arXiv 2402.02750)",
             "each new token unpacks all keys and values, those of one layer at a time",
             f"{_CHANGED}: keys and values are rounded",
+        ),
+    ]
+
+
+def _compression_techniques() -> list[Entry]:
+    """What a strategy can do to the weights of linear layers (docs/compression.md)."""
+    field = "/strategy/compression"
+    return [
+        _technique(
+            "quantized weights",
+            field,
+            ["int8", "nf4"],
+            "int8: in x out + 4 out bytes a layer; nf4: 4.127 bits a weight (4.5 without double"
+            " quantization; arXiv 2305.14314); no gradients and optimizer state of these weights",
+            "one layer's weight in full at a time, in forward and in backward; these weights do not"
+            " learn, adapters on them do; the model is built in full precision first",
+            f"{_CHANGED}: weights are rounded",
+        ),
+        _technique(
+            "sparse weights",
+            field,
+            ["csr", "2:4", "bitmask", "masked"],
+            "csr: all but 8 bytes a weight that stays (fp32); 2:4: half, less 2 bits a value;"
+            " bitmask: all but what stays and a bit a weight; masked: nothing, memory grows by two"
+            " copies of the weights",
+            "2:4 and bitmask: one layer's weight in full at a time; csr: a sparse product and"
+            " transposed copies of activations; but for masked, these weights do not learn",
+            f"{_CHANGED}: the smallest weights are zero",
+        ),
+        _technique(
+            "structural pruning",
+            field,
+            ["ratio", "parts", "score"],
+            "the share of parameters, gradients, optimizer state and activations of heads and"
+            " feed-forwards; with heads, of the key-value cache (arXiv 2412.12441)",
+            "nothing at run time; a few D x D matrices while scores are computed",
+            f"{_CHANGED}: heads and nodes are gone",
+        ),
+        _technique(
+            "low-rank weights",
+            field,
+            ["rank"],
+            "r (in + out) weights instead of in x out, and their gradients and optimizer state",
+            "r more numbers a token saved for backward; one more product a layer",
+            f"{_CHANGED}: each matrix is its best approximation of that rank",
         ),
     ]
 

@@ -54,7 +54,10 @@ def trace(
     """
     tracer = Tracer(device, max_ops)
     with tracer.active():
-        job = tracer.build(lambda: prepare(request, tracer.rules.tensor_device))
+        job = tracer.build(
+            lambda: prepare(request, tracer.rules.tensor_device),
+            recorded=bool(request.strategy.compression),
+        )
         return tracer.trace(job, progress=progress, probe=probe)
 
 
@@ -69,6 +72,7 @@ class Tracer:
         self.rules = rules_for(device)
         self._max_ops = max_ops
         self.scratch: dict[KernelCall, int] = {}  # of kernels asked so far
+        self.load_peak_bytes: int | None = None
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -85,12 +89,25 @@ class Tracer:
     def _execution(self) -> FakeExecution:
         return self.rules.execution()  # needs the device to be active
 
-    def build(self, make: Callable[[], Job]) -> Job:
-        """What `make` makes, on fake tensors."""
+    def build(self, make: Callable[[], Job], *, recorded: bool = False) -> Job:
+        """What `make` makes, on fake tensors.
+
+        Args:
+            recorded: find `load_peak_bytes`, the most that is alive meanwhile; the initialisation
+                of weights, which fake ones do without, is not in it.
+        """
         self._execution.real_floats = REAL_FLOATS_BUILDING
         tracing = torch._guards.tracing(torch._guards.TracingContext(self._execution.mode))
-        with self.mode(), tracing:
+        mode = self.mode()
+        mode.recorder.begin_phase("load")
+        mode.recording = recorded
+        with mode, tracing:
             job = make()
+        mode.recording = False
+        mode.recorder.end_phase()
+        if recorded:
+            tape = self.rules.served(mode.recorder.tape({"limitations": []}))
+            self.load_peak_bytes = int(tape.live_bytes.max())
         _check_size(job.model)
         return job
 
@@ -128,6 +145,7 @@ class Tracer:
                 "parameter_count": sum(p.numel() for p in parameters),
                 "trainable_parameter_count": sum(p.numel() for p in parameters if p.requires_grad),
                 "limitations": self.rules.limitations(mode.recorder.names),
+                "load_peak_bytes": self.load_peak_bytes,
             }
         )
         if probe and self.rules.asks_kernels:

@@ -72,7 +72,24 @@ def _whole(strategy: dict[str, Any]) -> list[str]:
             strategy.get("optimizer_states")
         ),
     }
-    return [line for line, is_so in lines.items() if is_so]
+    return [*(line for line, is_so in lines.items() if is_so), *_compression(strategy)]
+
+
+def _compression(strategy: dict[str, Any]) -> list[str]:
+    """A line for each choice: its kind, and what else it says."""
+    return [
+        ", ".join(
+            [
+                choice["kind"].replace("_", " "),
+                *(f"{name} {value}" for name, value in choice.items() if _is_said(name, value)),
+            ]
+        )
+        for choice in strategy.get("compression") or []
+    ]
+
+
+def _is_said(name: str, value: Any) -> bool:
+    return name != "kind" and value is not None
 
 
 def _shared_beginning(paths: list[str]) -> int:

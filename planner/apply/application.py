@@ -37,7 +37,8 @@ def apply_strategy(
     compile.
 
     Micro-batches, attention, precision and optimizer states are the training script's: they are
-    not the model's to change.
+    not the model's to change. Compression comes before the optimizer is made:
+    `planner.compress.compress_model`.
 
     Args:
         model: what the strategy was made for; it is changed in place.

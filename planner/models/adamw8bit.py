@@ -161,7 +161,12 @@ def _in_blocks(numbers: Tensor, scales: Tensor, change: Callable[[Tensor, Tensor
 
 @lru_cache
 def scale_of_codes(signed: bool) -> Tensor:
-    """The 256 (or 255) numbers in [-1, 1] (or [0, 1]) that a byte can stand for, ascending, fp32.
+    """`numbers_of_codes` as fp32."""
+    return torch.tensor(numbers_of_codes(signed), dtype=torch.float32)
+
+
+def numbers_of_codes(signed: bool) -> list[float]:
+    """The 256 (or 255) numbers in [-1, 1] (or [0, 1]) that a byte can stand for, ascending.
 
     Dynamic tree quantization: leading zeros give the power of ten, the bits after them a fraction
     on a linear scale (Dettmers et al. 2021, section 1.3; bitsandbytes: `create_dynamic_map`).
@@ -173,4 +178,4 @@ def scale_of_codes(signed: bool) -> Tensor:
         edges = torch.linspace(0.1, 1, steps)
         means = ((edges[:-1] + edges[1:]) / 2 * 10.0 ** (exponent - exponents + 1)).tolist()
         numbers += means + ([-mean for mean in means] if signed else [])
-    return torch.tensor(sorted(numbers), dtype=torch.float32)
+    return sorted(numbers)

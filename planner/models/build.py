@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from planner.compress import compress_model
 from planner.errors import InvalidRequest, ModelBuildFailed
 from planner.models import initialization
 from planner.models.config import make_config
@@ -56,6 +57,8 @@ def build_model(
     if training and strategy is not None and strategy.checkpointing == "full":
         _enable_checkpointing(library_model, with_lora=description.lora is not None)
     model: nn.Module = library_model
+    if strategy is not None:
+        compress_model(model, strategy.compression)
     if description.lora is not None:
         with torch.device(device):
             model = add_lora(model, description.lora, fake=fake)

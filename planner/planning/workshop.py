@@ -62,6 +62,7 @@ _SHAPE: dict[str, object] = {
     "attention": None,
     "precision": None,
     "optimizer_states": None,
+    "compression": [],
 }
 
 

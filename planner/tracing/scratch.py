@@ -33,6 +33,10 @@ def scratch_bytes(func: OpOverload, args: Any, kwargs: Any) -> int:
         return _each_loss(args, kwargs)
     if func in _PRODUCTS:
         return sum(map(_blas_copy, args[-2:]))
+    if func is aten.clone.default and kwargs.get("memory_format") == torch.contiguous_format:
+        return _transposition(args[0])
+    if func is aten.copy_.default and _is_like(args[0], args[1]):
+        return _transposition(args[1])
     return 0
 
 
@@ -72,6 +76,27 @@ def _blas_copy(operand: Tensor) -> int:
     down, across = operand.stride()
     dense = (across == 1 and down >= max(1, columns)) or (down == 1 and across >= max(1, rows))
     return 0 if dense else operand.numel() * operand.element_size()
+
+
+def _transposition(source: Tensor) -> int:
+    """A transposed matrix is copied to a contiguous one block by block, through a square of 60 (of
+    bytes: 120) numbers a side (ATen/native/Copy.cpp: `copy_same_type_transpose_`).
+    """
+    if source.dim() != 2 or source.numel() < 60 * 60:
+        return 0
+    if source.stride() != (1, source.shape[0]):
+        return 0
+    side = 120 if source.dtype == torch.uint8 else 60
+    return side * side * source.element_size()
+
+
+def _is_like(target: Tensor, source: Any) -> bool:
+    return (
+        isinstance(source, Tensor)
+        and target.dtype == source.dtype
+        and target.shape == source.shape
+        and target.is_contiguous()
+    )
 
 
 def _each_loss(args: Any, kwargs: Any) -> int:

@@ -65,3 +65,15 @@ def test_choices_for_the_whole_step_follow():
     ]
     assert lines(checkpointing="full") == ["every block recompute"]
     assert lines() == ["nothing is changed"]
+
+
+def test_compression_is_a_line_for_each_choice():
+    choices = [
+        {"kind": "quantization", "format": "nf4"},
+        {"kind": "structural_pruning", "ratio": 0.5},
+    ]
+    assert lines(compression=choices) == [
+        "quantization, format nf4, block_size 64, double_quantization True",
+        "structural pruning, ratio 0.5, parts ['heads', 'feed_forward'], score magnitude, "
+        "allocation uniform",
+    ]

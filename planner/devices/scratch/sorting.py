@@ -183,6 +183,21 @@ def _nonzero(call: Call) -> Sizes:
 
 
 @entry(
+    aten.masked_scatter_.default,
+    what="contiguous copies of mask and source where they are not; a count of the chosen before "
+    "each element, and CUB's scan that makes it",
+    formula="8 numel + CUB scan(numel, 8)",
+    source="aten/src/ATen/native/cuda/IndexKernel.cpp: masked_scatter__cuda; "
+    "MaskedScatter.cu: launch_masked_scatter_kernel; ATen/cuda/cub.cuh: mask_exclusive_sum",
+    version="2.0, whose interface is that of 2.13.0",
+    limitation="an upper bound: CUB's tuned tiles are larger",
+)
+def _masked_scatter(call: Call) -> Sizes:
+    count = call["self"].numel()
+    return (*contiguous(call["mask"], call["source"]), 8 * count, scan_bytes(count, 8))
+
+
+@entry(
     aten.kthvalue.default,
     aten.median.default,
     aten.median.dim,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from planner.architecture import ArchitectureModel, PatchEmbedding
+from planner.compress import compress_model
 from planner.fine_tuning import Lora
 from planner.models import initialization
 from planner.models.architecture.build import build_network
@@ -35,6 +36,7 @@ def build_architecture(
         network = build_network(model, model.tokens(workload.sequence_length))
     if torch.device(device).type != "cpu":
         move_stragglers(network, torch.device(device))
+    compress_model(network, strategy.compression)
     training = workload.mode == "train"
     if training and strategy.checkpointing == "full":
         network.gradient_checkpointing_enable({"use_reentrant": False})

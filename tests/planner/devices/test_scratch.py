@@ -358,6 +358,10 @@ class TestSorts:
         assert run(aten.cumsum.default, meta(8, 100, dtype=INT64), 1) == ()
         assert run(aten.cumsum.default, meta(1000, dtype=INT64), 0) == (scan_bytes(1000, 8),)
 
+    def test_a_masked_scatter_counts_what_is_chosen(self):
+        call = (meta(1000), meta(1000, dtype=torch.bool), meta(600))
+        assert run(aten.masked_scatter_.default, *call) == (8000, scan_bytes(1000, 8))
+
     @given(st.integers(1, 1 << 24), st.sampled_from([4, 8]), st.sampled_from([0, 4, 8]))
     def test_radix_sort_holds_a_second_copy_of_everything(self, count, key, value):
         storage = radix_sort_bytes(count, key, value, (8, 0), 108)

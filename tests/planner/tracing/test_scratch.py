@@ -43,6 +43,16 @@ CALLS = {
         aten.embedding_dense_backward.default,
         (ones(4, 6).t(), torch.arange(6), 9, -1, False),
     ),
+    "copy of a transposed": (aten.copy_.default, (ones(70, 80), ones(80, 70).t())),
+    "copy of a transposed of bytes": (
+        aten.copy_.default,
+        (ones(70, 80, dtype=torch.uint8), ones(80, 70, dtype=torch.uint8).t()),
+    ),
+    "copy of a small transposed": (aten.copy_.default, (ones(59, 60), ones(60, 59).t())),
+    "copy of a part of a transposed": (
+        aten.copy_.default,
+        (ones(70, 80), ones(90, 70).t()[:, :80]),
+    ),
     "relu": (aten.relu.default, (ones(64),)),
 }  # fmt: skip
 
@@ -55,3 +65,12 @@ def test_as_the_allocator_says(name):
     fresh = all(result is not given for given in args)
     output = result.untyped_storage().nbytes() if fresh else 0
     assert scratch_bytes(func, args, {}) == peaks_inside(recorded)["op"] - output
+
+
+@pytest.mark.parametrize("kept", [torch.contiguous_format, torch.preserve_format])
+def test_a_clone_transposes_through_a_square(kept):
+    matrix = ones(80, 70).t()
+    with record_allocations() as recorded, record_function("op"):
+        result = aten.clone.default(matrix, memory_format=kept)
+    scratch = scratch_bytes(aten.clone.default, (matrix,), {"memory_format": kept})
+    assert scratch == peaks_inside(recorded)["op"] - result.nbytes
