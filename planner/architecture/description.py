@@ -19,6 +19,7 @@ ArchitectureTask = Literal[
     "fill-mask",
     "text-classification",
     "token-classification",
+    "text2text-generation",
     "image-classification",
     "feature-extraction",
 ]
@@ -97,6 +98,10 @@ class Blocks(Data):
         Annotated[FeedForward, Tag("one")] | Annotated[_PerBlock[FeedForward], Tag("list")],
         Discriminator(_form),
     ]
+    cross_attention: Attention | None = Field(
+        None,
+        description="after `attention`, to another sequence: in a decoder to the encoder's outputs",
+    )
     residual: Literal["plain", "reversible"] = Field(
         "plain",
         description="reversible: two streams, from whose ends backward computes their beginnings"
@@ -125,7 +130,7 @@ class Blocks(Data):
 class ArchitectureModel(Data):
     """A network of transformer blocks that no library ships, from its parts.
 
-    Decoders (`text-generation`) are causal, the other tasks' encoders are not. Every position is a
+    Decoders (`text-generation`, and `decoder`) are causal, encoders are not. Every position is a
     token: there is no padding mask.
     """
 
@@ -134,6 +139,12 @@ class ArchitectureModel(Data):
     hidden_size: Size = Field(512, description="width of the residual stream")
     embedding: Embedding = Field(default_factory=TokenEmbedding)
     blocks: list[Blocks] = Field(min_length=1, max_length=MAX_BLOCKS)
+    decoder: list[Blocks] = Field(
+        [],
+        max_length=MAX_BLOCKS,
+        description="of text2text-generation: blocks that attend to the outputs of `blocks`, the"
+        " encoder; both sides have one table of tokens, and positions of their own",
+    )
     num_labels: int = Field(2, ge=2, le=2**20, description="classes of classifying tasks")
     pooling: Literal["first", "mean"] = Field(
         "first",
@@ -158,6 +169,12 @@ class ArchitectureModel(Data):
         classifies = self.task == "image-classification" and self.pooling == "first"
         return self.embedding.kind == "patches" and classifies
 
+    @property
+    def decoder_alone(self) -> ArchitectureModel:
+        """The decoder as a causal model of its own: what holds for such holds for it."""
+        update = {"task": "text-generation", "blocks": self.decoder, "decoder": []}
+        return self.model_copy(update=update)
+
     def tokens(self, sequence_length: int) -> int:
         """S: how many tokens the blocks see; images bring their own."""
         if isinstance(self.embedding, PatchEmbedding):
@@ -171,7 +188,7 @@ class ArchitectureModel(Data):
             return self.tokens(0)
         return self.embedding.max_positions
 
-    @field_validator("blocks")
+    @field_validator("blocks", "decoder")
     @classmethod
     def _is_bounded(cls, blocks: list[Blocks]) -> list[Blocks]:
         count = sum(group.repeat for group in blocks)

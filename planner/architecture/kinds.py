@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from planner.architecture.attention import Attention
+from planner.architecture.attention import Attention, Dense
 from planner.architecture.description import Blocks, TokenEmbedding
 from planner.architecture.feed_forward import FeedForward
 
@@ -15,6 +15,7 @@ def kinds() -> dict[str, list[Entry]]:
     """By field of a description: each kind with what it is, its paper and its own fields."""
     return {
         "attention": [_kind(spec, {"decoders": spec.causal_too}) for spec in _members(Attention)],
+        "cross_attention": [_kind(Dense, {})],
         "feed_forward": [_kind(spec, {}) for spec in _members(FeedForward)],
         "residual": _values(Blocks, "residual"),
         "norm": _values(Blocks, "norm"),

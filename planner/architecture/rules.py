@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
+from planner.architecture.encoder_decoder_rules import cross_problems, decoder_problems
 from planner.errors import FieldProblem
 
 if TYPE_CHECKING:
@@ -18,17 +19,34 @@ Found = Iterator[FieldProblem]
 
 def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[FieldProblem]:
     """Everything that is wrong with a description for a workload."""
-    problems = [*_workload_problems(model, workload), *_embedding_problems(model)]
+    problems = [
+        *_workload_problems(model, workload),
+        *_embedding_problems(model),
+        *decoder_problems(model, workload),
+    ]
+    tokens = model.tokens(workload.sequence_length)
     for index, group in enumerate(model.blocks):
-        pointer = f"/model/blocks/{index}"
-        problems += _group_problems(group, pointer)
-        for number in range(_count(group.attention)):
-            where = _place(group.attention, f"{pointer}/attention", number)
-            problems += _attention_problems(model, group.attention_of(number), where, workload)
-        for number in range(_count(group.feed_forward)):
-            where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
-            problems += _feed_forward_problems(model, group.feed_forward_of(number), where)
+        problems += _blocks_problems(model, group, f"/model/blocks/{index}", tokens)
+    targets = model.tokens(workload.target_length or workload.sequence_length)
+    for index, group in enumerate(model.decoder):
+        pointer = f"/model/decoder/{index}"
+        problems += _blocks_problems(model.decoder_alone, group, pointer, targets)
     return problems
+
+
+def _blocks_problems(model: ArchitectureModel, group: Blocks, pointer: str, tokens: int) -> Found:
+    yield from _group_problems(group, pointer)
+    for number in range(_count(group.attention)):
+        where = _place(group.attention, f"{pointer}/attention", number)
+        yield from _attention_problems(model, group.attention_of(number), where, tokens)
+    for number in range(_count(group.feed_forward)):
+        where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
+        yield from _feed_forward_problems(model, group.feed_forward_of(number), where)
+    if group.cross_attention is not None:
+        where = f"{pointer}/cross_attention"
+        yield from cross_problems(group, pointer)
+        if isinstance(group.cross_attention, attentions.MultiHead):
+            yield from _head_problems(model, group.cross_attention, where)
 
 
 def _count(given: object) -> int:
@@ -45,10 +63,6 @@ def _workload_problems(model: ArchitectureModel, workload: Workload) -> Found:
             "/workload/mode",
             "architectures have no cache to generate with",
             'use "train" or "inference"',
-        )
-    if workload.target_length is not None:
-        yield FieldProblem(
-            "/workload/target_length", "architectures are no encoder-decoders", "leave it out"
         )
     if workload.image_size is not None:
         yield FieldProblem(
@@ -68,8 +82,8 @@ def _workload_problems(model: ArchitectureModel, workload: Workload) -> Found:
 def _embedding_problems(model: ArchitectureModel) -> Found:
     pointer, spec = "/model/embedding", model.embedding
     of_images = spec.kind == "patches"
-    needs_text = model.task in ("text-generation", "fill-mask", "text-classification")
-    if of_images and (needs_text or model.task == "token-classification"):
+    of_labels = ("image-classification", "feature-extraction")
+    if of_images and model.task not in of_labels:
         yield FieldProblem("/model/task", f"{model.task} is about tokens", "embed tokens")
     if not of_images and model.task == "image-classification":
         yield FieldProblem(pointer, "image-classification is about images", 'use kind "patches"')
@@ -135,7 +149,7 @@ def _group_problems(group: Blocks, pointer: str) -> Found:
 
 
 def _attention_problems(
-    model: ArchitectureModel, spec: attentions.Attention, pointer: str, workload: Workload
+    model: ArchitectureModel, spec: attentions.Attention, pointer: str, tokens: int
 ) -> Found:
     if model.is_causal and not spec.causal_too:
         yield FieldProblem(
@@ -146,7 +160,7 @@ def _attention_problems(
     if not isinstance(spec, attentions.MultiHead):
         return
     yield from _head_problems(model, spec, pointer)
-    yield from _length_problems(spec, pointer, model.tokens(workload.sequence_length), model)
+    yield from _length_problems(spec, pointer, tokens, model)
     for field in ("conv_kernel_size", "window_blocks"):
         size = getattr(spec, field, None)
         if size is not None and size % 2 == 0:

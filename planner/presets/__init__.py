@@ -6,11 +6,12 @@ import difflib
 
 from planner.errors import InvalidRequest
 from planner.presets.blocks import BLOCKS_PRESETS
+from planner.presets.encoder_decoders import ENCODER_DECODER_PRESETS
 from planner.presets.library import LIBRARY_PRESETS
 from planner.presets.preset import Preset
 from planner.request import PresetModel, SimulationRequest
 
-PRESETS: dict[str, Preset] = {**LIBRARY_PRESETS, **BLOCKS_PRESETS}
+PRESETS: dict[str, Preset] = {**LIBRARY_PRESETS, **BLOCKS_PRESETS, **ENCODER_DECODER_PRESETS}
 
 
 def resolve(request: SimulationRequest) -> SimulationRequest:

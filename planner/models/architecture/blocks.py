@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 
 class PreNorm(nn.Module):
-    """f(x) = dropout(function(norm(x))): what a block adds to its stream."""
+    """f(x) = dropout(function(norm(x))): what a block adds to its stream.
+
+    Functions of two sequences get the second one as it is.
+    """
 
     def __init__(self, norm: nn.Module, function: nn.Module, dropout: float) -> None:
         super().__init__()
@@ -14,9 +17,9 @@ class PreNorm(nn.Module):
         self.function = function
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        added: Tensor = self.dropout(self.function(self.norm(x)))
+        added: Tensor = self.dropout(self.function(self.norm(x), *context))
         return added
 
 
@@ -45,9 +48,9 @@ class PostNorm(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = norm
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        result: Tensor = self.norm(x + self.dropout(self.function(x)))
+        result: Tensor = self.norm(x + self.dropout(self.function(x, *context)))
         return result
 
 

@@ -10,7 +10,13 @@ from planner.architecture import ArchitectureModel
 from planner.architecture import description as described
 from planner.models.architecture import embeddings, positions
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
-from planner.models.architecture.network import Blocks, Network
+from planner.models.architecture.cross_attention import (
+    PostNormCrossBlock,
+    PreNormCrossBlock,
+    build_cross_attention,
+)
+from planner.models.architecture.encoder_decoder import EncoderDecoder
+from planner.models.architecture.network import TOKEN_TASKS, Blocks, ContextBlocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
 
@@ -21,20 +27,41 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def build_network(model: ArchitectureModel, tokens: int) -> Network:
+def build_network(model: ArchitectureModel, tokens: int, targets: int | None = None) -> Network:
     """The network for sequences of so many tokens, its parameters of the default dtype on the
     default device.
+
+    Args:
+        targets: tokens of a decoder's sequences, where they are not as many.
     """
     embedding = _embedding(model)
+    encoder = _stack(model, embedding, tokens)
+    if not model.decoder:
+        head = _head(model, embedding)
+        return Network(*encoder, head, model.task, model.pooling)
+    assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
+    targets_embedding = _embedding(model, embedding.word_embeddings)
+    decoder = Network(
+        *_stack(model.decoder_alone, targets_embedding, targets or tokens),
+        head=None,
+        task="feature-extraction",
+        pooling=model.pooling,
+    )
+    return EncoderDecoder(*encoder, decoder, _head(model, embedding))
+
+
+def _stack(
+    model: ArchitectureModel, embedding: nn.Module, tokens: int
+) -> tuple[nn.Module, list[nn.Module], nn.Module]:
+    """The embedding, the blocks after it and the norm at their end."""
     groups = [_group(model, group, tokens) for group in model.blocks]
     last = model.blocks[-1]
     ends_normed = last.norm_position == "post" and last.residual == "plain"
     norm = nn.Identity() if ends_normed else _NORMS[last.norm](model.hidden_size)
-    head = _head(model, embedding)
-    return Network(embedding, groups, norm, head, model.task, model.pooling)
+    return embedding, groups, norm
 
 
-def _embedding(model: ArchitectureModel) -> nn.Module:
+def _embedding(model: ArchitectureModel, words: nn.Embedding | None = None) -> nn.Module:
     spec = model.embedding
     if isinstance(spec, described.PatchEmbedding):
         return embeddings.PatchEmbedding(
@@ -46,9 +73,10 @@ def _embedding(model: ArchitectureModel) -> nn.Module:
             spec.dropout,
         )
     size = spec.embedding_size or model.hidden_size
-    return embeddings.TokenEmbedding(
-        spec.vocab_size, size, model.hidden_size, _positions(spec, size), spec.dropout
-    )
+    if words is None:
+        words = nn.Embedding(spec.vocab_size, size)
+        nn.init.normal_(words.weight, std=0.02)
+    return embeddings.TokenEmbedding(words, model.hidden_size, _positions(spec, size), spec.dropout)
 
 
 def _positions(spec: described.TokenEmbedding, size: int) -> nn.Module | None:
@@ -66,7 +94,7 @@ def _positions(spec: described.TokenEmbedding, size: int) -> nn.Module | None:
 def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
     if model.task == "feature-extraction":
         return None
-    if model.task not in ("text-generation", "fill-mask"):
+    if model.task not in TOKEN_TASKS:
         return nn.Linear(model.hidden_size, model.num_labels)
     assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
     words = embedding.word_embeddings
@@ -102,7 +130,8 @@ def _group(model: ArchitectureModel, group: described.Blocks, tokens: int) -> nn
         ]
         return ReversibleSequence(reversible * (group.repeat // count))
     blocks = [_block(model, group, *pair) for pair in pairs]
-    return Blocks(blocks * (group.repeat // count))
+    make = Blocks if group.cross_attention is None else ContextBlocks
+    return make(blocks * (group.repeat // count))
 
 
 def _parts(
@@ -117,15 +146,22 @@ def _block(
     attention: nn.Module | None,
     feed_forward: nn.Module | None,
 ) -> nn.Module:
+    cross = None
+    if group.cross_attention is not None:
+        cross = build_cross_attention(model, group.cross_attention)
     if group.norm_position == "pre":
-        return PreNormBlock(
-            None if attention is None else _pre(model, group, attention),
-            None if feed_forward is None else _pre(model, group, feed_forward),
+        before, after = (
+            None if part is None else _pre(model, group, part) for part in (attention, feed_forward)
         )
-    return PostNormBlock(
-        None if attention is None else _post(model, group, attention),
-        None if feed_forward is None else _post(model, group, feed_forward),
+        if cross is None:
+            return PreNormBlock(before, after)
+        return PreNormCrossBlock(before, _pre(model, group, cross), after)
+    first, last = (
+        None if part is None else _post(model, group, part) for part in (attention, feed_forward)
     )
+    if cross is None:
+        return PostNormBlock(first, last)
+    return PostNormCrossBlock(first, _post(model, group, cross), last)
 
 
 def _post(model: ArchitectureModel, group: described.Blocks, function: nn.Module) -> PostNorm:

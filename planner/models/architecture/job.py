@@ -30,7 +30,7 @@ def build_architecture(
     fake = torch._guards.detect_fake_mode() is not None
     initialise = initialization.skipped() if fake else initialization.cheap()
     with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
-        network = build_network(model, model.tokens(workload.sequence_length))
+        network = build_network(model, model.tokens(workload.sequence_length), _targets(workload))
     if torch.device(device).type != "cpu":
         move_stragglers(network, torch.device(device))
     training = workload.mode == "train"
@@ -38,6 +38,11 @@ def build_architecture(
         network.gradient_checkpointing_enable({"use_reentrant": False})
     freeze(network, model.freeze)
     return network.train(training)
+
+
+def _targets(workload: Workload) -> int:
+    """Tokens of an encoder-decoder's labels."""
+    return workload.target_length or workload.sequence_length
 
 
 @contextmanager
@@ -67,6 +72,9 @@ def architecture_inputs(
         inputs["pixel_values"] = torch.randn(shape, dtype=dtype, device=device)
     else:
         inputs["input_ids"] = integers((batch, workload.sequence_length), spec.vocab_size)
+        if model.decoder:
+            name = "labels" if workload.mode == "train" else "decoder_input_ids"
+            return {**inputs, name: integers((batch, _targets(workload)), spec.vocab_size)}
     if workload.mode != "train" or model.task == "feature-extraction":
         return inputs
     if model.task in ("text-generation", "fill-mask"):

@@ -5,7 +5,14 @@ from pydantic import ValidationError
 
 from planner.architecture.kinds import kinds
 from planner.errors import InvalidRequest
-from tests.planner.models.architecture.descriptions import EVERY, LENGTH, heads, request, tokens
+from tests.planner.models.architecture.descriptions import (
+    EVERY,
+    LENGTH,
+    heads,
+    request,
+    tokens,
+    translator,
+)
 
 ATTENTION, FEED_FORWARD = "/model/blocks/0/attention", "/model/blocks/0/feed_forward"
 MEMORY = {"kind": "memory", "bits": 5}
@@ -55,6 +62,22 @@ WRONG = {
     "/workload/sequence_length": {"workload": {"sequence_length": LENGTH + 1}},
     "/workload/mode": {"workload": {"mode": "generation", "new_tokens": 1}},
     "/workload/target_length": {"workload": {"target_length": 8}},
+    "/model/decoder": {"task": "text2text-generation"},
+    "/model/decoder/0/cross_attention": translator(cross_attention=None),
+    "/model/decoder/0/cross_attention/kind": translator(cross_attention=heads("performer")),
+    "/model/decoder/0/cross_attention/num_heads": translator(
+        cross_attention=heads("dense", num_heads=5)
+    ),
+    "/model/decoder/0/cross_attention/projection/kind": translator(
+        cross_attention=heads("dense", projection={"kind": "memory", "bits": 4})
+    ),
+    "/model/decoder/0/residual": translator(residual="reversible"),
+    "/model/decoder/0/attention/kind": translator(attention=heads("linformer")),
+    "/model/decoder/0/attention/window": {
+        **translator(attention=heads("sliding_window", window=8)),
+        "workload": {"target_length": 12},
+    },
+    "/model/blocks/0/cross_attention": {"cross_attention": heads("dense")},
     "/workload/image_size": {"workload": {"image_size": 8}},
     "/strategy/attention": {"strategy": {"attention": "sdpa"}},
 }
@@ -107,3 +130,4 @@ def test_every_kind_says_what_it_is():
     assert {"dense", "memory", "experts"} <= {entry["kind"] for entry in listed["feed_forward"]}
     assert all(entry["summary"] for entry in listed["attention"] + listed["feed_forward"])
     assert {"kind": "reversible"} in listed["residual"]
+    assert [entry["kind"] for entry in listed["cross_attention"]] == ["dense"]

@@ -99,9 +99,38 @@ IMAGES = {
         "num_labels": 5,
     },
 }
+DECODER = {
+    "repeat": 2,
+    "attention": heads("dense"),
+    "cross_attention": heads("dense"),
+    "feed_forward": {"kind": "dense"},
+}
+
+
+def translator(**group):
+    """A task and fields for an encoder-decoder with these decoder blocks."""
+    return {"task": "text2text-generation", "model": {"decoder": [{**DECODER, **group}]}}
+
+
+ENCODER_DECODERS = {
+    "encoder-decoder": {**translator(), "workload": {"target_length": 16}},
+    "encoder-decoder eager": translator(
+        norm_position="post",
+        dropout=0.1,
+        cross_attention=heads("dense", implementation="eager", num_key_value_heads=2),
+    ),
+    "encoder-decoder windows": {
+        **translator(
+            attention=heads("sliding_window", window=4), feed_forward={"kind": "none"}, share="all"
+        ),
+        "residual": "reversible",
+        "workload": {"target_length": 12},
+    },
+}
 EVERY = {
     **{f"decoder {name}": case for name, case in DECODERS.items()},
     **{f"encoder {name}": {"task": "fill-mask", **case} for name, case in ENCODERS.items()},
+    **ENCODER_DECODERS,
     "images": IMAGES,
     "classes": {"task": "text-classification"},
     "token classes": {"task": "token-classification"},

@@ -8,7 +8,10 @@ from planner.trace import trace
 from tests.planner.models.architecture.descriptions import EVERY, request
 
 H100 = BUILTIN["h100-80gb"]
-CASES = ["decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"]
+CASES = [
+    *("decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"),
+    "encoder-decoder eager",
+]
 OPTIONS = {"workload": {"precision": "amp-bf16"}, "strategy": {"checkpointing": "full"}}
 
 
