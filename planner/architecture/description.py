@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from planner.architecture.attention import Attention, Size
 from planner.architecture.feed_forward import FeedForward
+from planner.architecture.memory import Memory
 from planner.data import Data
 
 MAX_BLOCKS = 1_000
@@ -100,7 +101,8 @@ class Blocks(Data):
     ]
     cross_attention: Attention | None = Field(
         None,
-        description="after `attention`, to another sequence: in a decoder to the encoder's outputs",
+        description="after `attention`, to another sequence: in a decoder to the encoder's outputs,"
+        " elsewhere to the memory",
     )
     residual: Literal["plain", "reversible"] = Field(
         "plain",
@@ -145,6 +147,9 @@ class ArchitectureModel(Data):
         description="of text2text-generation: blocks that attend to the outputs of `blocks`, the"
         " encoder; both sides have one table of tokens, and positions of their own",
     )
+    memory: Memory | None = Field(
+        None, description="slots that `blocks` read and write, segment by segment"
+    )
     num_labels: int = Field(2, ge=2, le=2**20, description="classes of classifying tasks")
     pooling: Literal["first", "mean"] = Field(
         "first",
@@ -173,13 +178,13 @@ class ArchitectureModel(Data):
     def decoder_alone(self) -> ArchitectureModel:
         """The decoder as a causal model of its own: what holds for such holds for it."""
         update = {"task": "text-generation", "blocks": self.decoder, "decoder": []}
-        return self.model_copy(update=update)
+        return self.model_copy(update={**update, "memory": None})
 
     def tokens(self, sequence_length: int) -> int:
-        """S: how many tokens the blocks see; images bring their own."""
+        """S: how many tokens the blocks see at a time; images bring their own."""
         if isinstance(self.embedding, PatchEmbedding):
             return self.embedding.num_patches + self.has_class_token
-        return sequence_length
+        return sequence_length // (1 if self.memory is None else self.memory.segments)
 
     @property
     def max_tokens(self) -> int:

@@ -44,19 +44,12 @@ def decoder_problems(model: ArchitectureModel, workload: Workload) -> Found:
                 'give one, such as {"kind": "dense", "num_heads": 8}',
             )
     yield from _target_problems(model, workload)
-    for index, group in enumerate(model.blocks):
-        if group.cross_attention is not None:
-            yield FieldProblem(
-                f"/model/blocks/{index}/cross_attention",
-                "there is no other sequence that these blocks could attend to",
-                "leave it out, or put the blocks into /model/decoder",
-            )
 
 
 def _target_problems(model: ArchitectureModel, workload: Workload) -> Found:
     most = getattr(model.embedding, "max_positions", None)
-    length = workload.target_length
-    if model.decoder and length is not None and most is not None and length > most:
+    length = model.tokens(workload.target_length or 0)
+    if model.decoder and most is not None and length > most:
         yield FieldProblem(
             "/workload/target_length",
             f"{length} tokens are more than the {most} positions",

@@ -9,6 +9,7 @@ from planner.architecture import attention as attentions
 from planner.architecture import feed_forward as feed_forwards
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
 from planner.architecture.encoder_decoder_rules import cross_problems, decoder_problems
+from planner.architecture.memory_rules import memory_problems
 from planner.errors import FieldProblem
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[
         *_workload_problems(model, workload),
         *_embedding_problems(model),
         *decoder_problems(model, workload),
+        *memory_problems(model, workload),
     ]
     tokens = model.tokens(workload.sequence_length)
     for index, group in enumerate(model.blocks):
@@ -70,7 +72,7 @@ def _workload_problems(model: ArchitectureModel, workload: Workload) -> Found:
             "an architecture's images have the size that its embedding says",
             "use /model/embedding/image_size",
         )
-    length = workload.sequence_length
+    length = model.tokens(workload.sequence_length)
     if isinstance(model.embedding, TokenEmbedding) and length > model.embedding.max_positions:
         yield FieldProblem(
             "/workload/sequence_length",

@@ -19,6 +19,8 @@ from planner.models.architecture.encoder_decoder import EncoderDecoder
 from planner.models.architecture.network import TOKEN_TASKS, Blocks, ContextBlocks, Network
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
+from planner.models.architecture.segments import Segment, SegmentedNetwork
+from planner.models.architecture.slots import MemorySlots
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer_norm": nn.LayerNorm,
@@ -27,13 +29,24 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def build_network(model: ArchitectureModel, tokens: int, targets: int | None = None) -> Network:
-    """The network for sequences of so many tokens, its parameters of the default dtype on the
-    default device.
+def build_network(
+    model: ArchitectureModel, tokens: int, targets: int | None = None
+) -> Network | SegmentedNetwork:
+    """The network for sequences (with a memory: segments) of so many tokens, its parameters of the
+    default dtype on the default device.
 
     Args:
         targets: tokens of a decoder's sequences, where they are not as many.
     """
+    network, memory = _network(model, tokens, targets or tokens), model.memory
+    if memory is None:
+        return network
+    slots = MemorySlots(model.hidden_size, memory.slots, memory.num_heads, memory.temperature)
+    segment = Segment(network, slots)
+    return SegmentedNetwork(segment, memory.segments, replays=memory.backward == "mrbp")
+
+
+def _network(model: ArchitectureModel, tokens: int, targets: int) -> Network:
     embedding = _embedding(model)
     encoder = _stack(model, embedding, tokens)
     if not model.decoder:
@@ -42,7 +55,7 @@ def build_network(model: ArchitectureModel, tokens: int, targets: int | None = N
     assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
     targets_embedding = _embedding(model, embedding.word_embeddings)
     decoder = Network(
-        *_stack(model.decoder_alone, targets_embedding, targets or tokens),
+        *_stack(model.decoder_alone, targets_embedding, targets),
         head=None,
         task="feature-extraction",
         pooling=model.pooling,

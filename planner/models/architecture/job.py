@@ -12,6 +12,7 @@ from planner.architecture import ArchitectureModel, PatchEmbedding
 from planner.models import initialization
 from planner.models.architecture.build import build_network
 from planner.models.architecture.network import Network
+from planner.models.architecture.segments import SegmentedNetwork
 from planner.models.build import freeze, move_stragglers, parameter_dtype
 from planner.request import Workload
 from planner.strategy import Strategy
@@ -21,7 +22,7 @@ _SEED = 0
 
 def build_architecture(
     model: ArchitectureModel, workload: Workload, strategy: Strategy, device: str | torch.device
-) -> Network:
+) -> Network | SegmentedNetwork:
     """The network, ready for the workload's mode.
 
     Raises:
@@ -30,7 +31,8 @@ def build_architecture(
     fake = torch._guards.detect_fake_mode() is not None
     initialise = initialization.skipped() if fake else initialization.cheap()
     with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
-        network = build_network(model, model.tokens(workload.sequence_length), _targets(workload))
+        tokens, targets = model.tokens(workload.sequence_length), model.tokens(_targets(workload))
+        network = build_network(model, tokens, targets)
     if torch.device(device).type != "cpu":
         move_stragglers(network, torch.device(device))
     training = workload.mode == "train"

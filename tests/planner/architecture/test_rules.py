@@ -9,6 +9,7 @@ from tests.planner.models.architecture.descriptions import (
     EVERY,
     LENGTH,
     heads,
+    memformer,
     request,
     tokens,
     translator,
@@ -60,6 +61,9 @@ WRONG = {
     },
     "/model/freeze/0": {"model": {"freeze": ["no such name; really"]}},
     "/workload/sequence_length": {"workload": {"sequence_length": LENGTH + 1}},
+    "/workload/sequence_length ": memformer(segments=5),
+    "/workload/target_length ": {**memformer(), "workload": {"target_length": 18}},
+    "/model/memory ": memformer("token-classification"),
     "/workload/mode": {"workload": {"mode": "generation", "new_tokens": 1}},
     "/workload/target_length": {"workload": {"target_length": 8}},
     "/model/decoder": {"task": "text2text-generation"},
@@ -77,6 +81,8 @@ WRONG = {
         **translator(attention=heads("sliding_window", window=8)),
         "workload": {"target_length": 12},
     },
+    "/model/memory": {**memformer(), "cross_attention": None},
+    "/model/memory/num_heads": memformer(num_heads=5),
     "/model/blocks/0/cross_attention": {"cross_attention": heads("dense")},
     "/workload/image_size": {"workload": {"image_size": 8}},
     "/strategy/attention": {"strategy": {"attention": "sdpa"}},
@@ -87,7 +93,7 @@ WRONG = {
 def test_what_cannot_be_is_refused_at_its_field(pointer):
     with pytest.raises(InvalidRequest) as caught:
         request(**WRONG[pointer])
-    assert [problem.pointer for problem in caught.value.errors] == [pointer]
+    assert [problem.pointer for problem in caught.value.errors] == [pointer.strip()]
     assert caught.value.errors[0].remedy
 
 

@@ -127,10 +127,29 @@ ENCODER_DECODERS = {
         "workload": {"target_length": 12},
     },
 }
+MEMORY_SLOTS = {"slots": 3, "segments": 4, "num_heads": 4}
+
+
+def memformer(task="text2text-generation", **memory):
+    """A task and fields for blocks that read a memory, and a decoder where the task has one."""
+    model = {"memory": {**MEMORY_SLOTS, **memory}}
+    if task == "text2text-generation":
+        model["decoder"] = [DECODER]
+    return {"task": task, "model": model, "cross_attention": heads("dense")}
+
+
+MEMFORMERS = {
+    "memformer": memformer(),
+    "memformer mrbp": memformer(backward="mrbp"),
+    "memformer mrbp, dropout": {**memformer(backward="mrbp"), "dropout": 0.1},
+    "memformer decoder": memformer("text-generation", temperature=0.5),
+    "memformer decoder mrbp": memformer("text-generation", backward="mrbp"),
+}
 EVERY = {
     **{f"decoder {name}": case for name, case in DECODERS.items()},
     **{f"encoder {name}": {"task": "fill-mask", **case} for name, case in ENCODERS.items()},
     **ENCODER_DECODERS,
+    **MEMFORMERS,
     "images": IMAGES,
     "classes": {"task": "text-classification"},
     "token classes": {"task": "token-classification"},

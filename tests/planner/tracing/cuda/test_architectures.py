@@ -10,7 +10,7 @@ from tests.planner.models.architecture.descriptions import EVERY, request
 H100 = BUILTIN["h100-80gb"]
 CASES = [
     *("decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"),
-    "encoder-decoder eager",
+    *("encoder-decoder eager", "memformer", "memformer mrbp, dropout"),
 ]
 OPTIONS = {"workload": {"precision": "amp-bf16"}, "strategy": {"checkpointing": "full"}}
 
