@@ -239,6 +239,15 @@ def _request_techniques() -> list[Entry]:
             "unchanged: the same numbers are computed twice",
         ),
         _technique(
+            "memory replay back-propagation",
+            "/model/memory/backward",
+            ["bptt", "mrbp"],
+            "mrbp: all that segments save for backward but the memories between them"
+            " (arXiv 2010.06891)",
+            "one more forward of every segment",
+            _EXACT,
+        ),
+        _technique(
             "attention implementation",
             "/model/attention",
             ["eager", "sdpa"],

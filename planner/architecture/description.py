@@ -10,6 +10,7 @@ from planner.architecture.adapter import Adapter
 from planner.architecture.attention import Attention, Size
 from planner.architecture.bottleneck import Bottleneck
 from planner.architecture.feed_forward import FeedForward
+from planner.architecture.memory import Memory
 from planner.architecture.tokens import TokenSchedule
 from planner.data import Data
 from planner.fine_tuning import Frozen, Lora, Trained
@@ -23,6 +24,7 @@ ArchitectureTask = Literal[
     "fill-mask",
     "text-classification",
     "token-classification",
+    "text2text-generation",
     "image-classification",
     "feature-extraction",
 ]
@@ -113,6 +115,11 @@ class Blocks(Data):
         Annotated[FeedForward, Tag("one")] | Annotated[_PerBlock[FeedForward], Tag("list")],
         Discriminator(_form),
     ]
+    cross_attention: Attention | None = Field(
+        None,
+        description="after `attention`, to another sequence: in a decoder to the encoder's outputs,"
+        " elsewhere to the memory",
+    )
     residual: Literal["plain", "reversible"] = Field(
         "plain",
         description="reversible: two streams, from whose ends backward computes their beginnings"
@@ -150,7 +157,7 @@ class Blocks(Data):
 class ArchitectureModel(Data):
     """A network of transformer blocks that no library ships, from its parts.
 
-    Decoders (`text-generation`) are causal, the other tasks' encoders are not. Every position is a
+    Decoders (`text-generation`, and `decoder`) are causal, encoders are not. Every position is a
     token: there is no padding mask.
     """
 
@@ -161,6 +168,15 @@ class ArchitectureModel(Data):
     )
     embedding: Embedding = Field(default_factory=TokenEmbedding)
     blocks: list[Blocks] = Field(min_length=1, max_length=MAX_BLOCKS)
+    decoder: list[Blocks] = Field(
+        [],
+        max_length=MAX_BLOCKS,
+        description="of text2text-generation: blocks that attend to the outputs of `blocks`, the"
+        " encoder; both sides have one table of tokens, and positions of their own",
+    )
+    memory: Memory | None = Field(
+        None, description="slots that `blocks` read and write, segment by segment"
+    )
     num_labels: int = Field(2, ge=2, le=2**20, description="classes of classifying tasks")
     num_tasks: int = Field(
         1,
@@ -198,11 +214,17 @@ class ArchitectureModel(Data):
         classifies = self.task == "image-classification" and self.pooling == "first"
         return self.embedding.kind == "patches" and classifies
 
+    @property
+    def decoder_alone(self) -> ArchitectureModel:
+        """The decoder as a causal model of its own: what holds for such holds for it."""
+        update = {"task": "text-generation", "blocks": self.decoder, "decoder": []}
+        return self.model_copy(update={**update, "memory": None})
+
     def tokens(self, sequence_length: int) -> int:
-        """S: how many tokens the blocks see; images bring their own."""
+        """S: how many tokens the blocks see at a time; images bring their own."""
         if isinstance(self.embedding, PatchEmbedding):
             return self.embedding.num_patches + self.has_class_token
-        return sequence_length
+        return sequence_length // (1 if self.memory is None else self.memory.segments)
 
     @property
     def max_tokens(self) -> int:
@@ -211,7 +233,7 @@ class ArchitectureModel(Data):
             return self.tokens(0)
         return self.embedding.max_positions
 
-    @field_validator("blocks")
+    @field_validator("blocks", "decoder")
     @classmethod
     def _is_bounded(cls, blocks: list[Blocks]) -> list[Blocks]:
         count = sum(group.repeat for group in blocks)

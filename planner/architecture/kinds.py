@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from planner.architecture.adapter import Adapter
-from planner.architecture.attention import Attention
+from planner.architecture.attention import Attention, Dense
 from planner.architecture.bottleneck import Bottleneck
 from planner.architecture.description import Blocks, TokenEmbedding
 from planner.architecture.feed_forward import FeedForward
@@ -18,6 +18,7 @@ def kinds() -> dict[str, list[Entry]]:
     """By field of a description: each kind with what it is, its paper and its own fields."""
     return {
         "attention": [_kind(spec, {"decoders": spec.causal_too}) for spec in _members(Attention)],
+        "cross_attention": [_kind(Dense, {})],
         "feed_forward": [_kind(spec, {}) for spec in _members(FeedForward)],
         "tokens": [_kind(spec, {}) for spec in _members(TokenSchedule)],
         "block": [_part("adapter", Adapter), _part("bottleneck", Bottleneck)],

@@ -10,6 +10,8 @@ from planner.architecture import feed_forward as feed_forwards
 from planner.architecture.attention_rules import heads_problems, image_window_problems
 from planner.architecture.bottleneck_rules import bottleneck_problems
 from planner.architecture.description import ArchitectureModel, Blocks, TokenEmbedding
+from planner.architecture.encoder_decoder_rules import cross_problems, decoder_problems
+from planner.architecture.memory_rules import memory_problems
 from planner.architecture.schedule import Layout, Stage, of_width, stages
 from planner.architecture.schedule_rules import (
     attention_under_schedule_problems,
@@ -27,22 +29,35 @@ Found = Iterator[FieldProblem]
 
 def architecture_problems(model: ArchitectureModel, workload: Workload) -> list[FieldProblem]:
     """Everything that is wrong with a description for a workload."""
-    problems = [*_workload_problems(model, workload), *_embedding_problems(model)]
-    problems += _task_problems(model)
+    problems = [
+        *_workload_problems(model, workload),
+        *_embedding_problems(model),
+        *_task_problems(model),
+        *decoder_problems(model, workload),
+        *memory_problems(model, workload),
+    ]
+    problems += _stack_problems(model, model.tokens(workload.sequence_length), "/model/blocks")
+    if model.decoder:
+        targets = model.tokens(workload.target_length or workload.sequence_length)
+        problems += _stack_problems(model.decoder_alone, targets, "/model/decoder")
+    return problems
+
+
+def _stack_problems(model: ArchitectureModel, tokens: int, pointer: str) -> Found:
+    """Of the entries of the encoder, or of the decoder, for so many tokens."""
     known: list[Stage] = []
     try:
-        for stage in stages(model, workload.sequence_length):
+        for stage in stages(model, tokens):
             known.append(stage)
     except InvalidRequest as error:
-        problems += error.errors
+        yield from error.errors
     width = model.hidden_size
     for index, group in enumerate(model.blocks):
-        pointer, width = f"/model/blocks/{index}", group.hidden_size or width
+        where, width = f"{pointer}/{index}", group.hidden_size or width
         layouts = known[index].blocks if index < len(known) else ()
-        problems += _group_problems(group, pointer)
-        problems += bottleneck_problems(group, pointer)
-        problems += _blocks_problems(of_width(model, width).inside(group), group, layouts, pointer)
-    return problems
+        yield from _group_problems(group, where)
+        yield from bottleneck_problems(group, where)
+        yield from _blocks_problems(of_width(model, width).inside(group), group, layouts, where)
 
 
 def _task_problems(model: ArchitectureModel) -> Found:
@@ -69,6 +84,11 @@ def _blocks_problems(
     for number in range(_count(group.feed_forward)):
         where = _place(group.feed_forward, f"{pointer}/feed_forward", number)
         yield from _feed_forward_problems(model, group.feed_forward_of(number), where)
+    if group.cross_attention is not None:
+        yield from cross_problems(group, pointer)
+        if isinstance(group.cross_attention, attentions.MultiHead):
+            where = f"{pointer}/cross_attention"
+            yield from _head_problems(model, group.cross_attention, where)
 
 
 def _count(given: object) -> int:
@@ -86,17 +106,13 @@ def _workload_problems(model: ArchitectureModel, workload: Workload) -> Found:
             "architectures have no cache to generate with",
             'use "train" or "inference"',
         )
-    if workload.target_length is not None:
-        yield FieldProblem(
-            "/workload/target_length", "architectures are no encoder-decoders", "leave it out"
-        )
     if workload.image_size is not None:
         yield FieldProblem(
             "/workload/image_size",
             "an architecture's images have the size that its embedding says",
             "use /model/embedding/image_size",
         )
-    length = workload.sequence_length
+    length = model.tokens(workload.sequence_length)
     if isinstance(model.embedding, TokenEmbedding) and length > model.embedding.max_positions:
         yield FieldProblem(
             "/workload/sequence_length",
@@ -108,8 +124,8 @@ def _workload_problems(model: ArchitectureModel, workload: Workload) -> Found:
 def _embedding_problems(model: ArchitectureModel) -> Found:
     pointer, spec = "/model/embedding", model.embedding
     of_images = spec.kind == "patches"
-    needs_text = model.task in ("text-generation", "fill-mask", "text-classification")
-    if of_images and (needs_text or model.task == "token-classification"):
+    of_labels = ("image-classification", "feature-extraction")
+    if of_images and model.task not in of_labels:
         yield FieldProblem("/model/task", f"{model.task} is about tokens", "embed tokens")
     if not of_images and model.task == "image-classification":
         yield FieldProblem(pointer, "image-classification is about images", 'use kind "patches"')

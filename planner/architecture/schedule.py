@@ -43,13 +43,16 @@ class Stage:
     width_before: int
 
 
-def stages(model: ArchitectureModel, sequence_length: int) -> Iterator[Stage]:
+def stages(model: ArchitectureModel, tokens: int) -> Iterator[Stage]:
     """The entries in order, up to the first that cannot be.
+
+    Args:
+        tokens: what the first entry gets, as `model.tokens` says.
 
     Raises:
         InvalidRequest: an entry's schedule leaves no token, or needs a layout that is not there.
     """
-    layout, width = _first(model, sequence_length), model.hidden_size
+    layout, width = _first(model, tokens), model.hidden_size
     for index, group in enumerate(model.blocks):
         pointer = f"/model/blocks/{index}/tokens"
         before, width_before = layout, width
@@ -66,8 +69,8 @@ def of_width(model: ArchitectureModel, width: int) -> ArchitectureModel:
     return model.model_copy(update={"hidden_size": width})
 
 
-def _first(model: ArchitectureModel, sequence_length: int) -> Layout:
-    spec, count = model.embedding, model.tokens(sequence_length)
+def _first(model: ArchitectureModel, count: int) -> Layout:
+    spec = model.embedding
     if isinstance(spec, PatchEmbedding):
         side = spec.image_size // spec.patch_size
         return Layout(count, model.has_class_token, (side, side))

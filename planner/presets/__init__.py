@@ -6,6 +6,7 @@ import difflib
 
 from planner.errors import InvalidRequest
 from planner.presets.blocks import BLOCKS_PRESETS
+from planner.presets.encoder_decoders import ENCODER_DECODER_PRESETS
 from planner.presets.fine_tuning import FINE_TUNING_PRESETS
 from planner.presets.language import LANGUAGE_PRESETS
 from planner.presets.preset import Preset
@@ -19,6 +20,7 @@ PRESETS: dict[str, Preset] = {
     **LANGUAGE_PRESETS,
     **VISION_PRESETS,
     **BLOCKS_PRESETS,
+    **ENCODER_DECODER_PRESETS,
     **FINE_TUNING_PRESETS,
     **SCHEDULE_PRESETS,
     **SEGRESMAMBA_PRESETS,

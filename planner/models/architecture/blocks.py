@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 
 class PreNorm(nn.Module):
-    """f(x) = adapter(dropout(function(norm(x)))): what a block adds to its stream."""
+    """f(x) = adapter(dropout(function(norm(x)))): what a block adds to its stream.
+
+    Functions of two sequences get the second one as it is.
+    """
 
     def __init__(
         self, norm: nn.Module, function: nn.Module, dropout: float, adapter: nn.Module | None = None
@@ -17,9 +20,9 @@ class PreNorm(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.adapter = adapter
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        added: Tensor = self.dropout(self.function(self.norm(x)))
+        added: Tensor = self.dropout(self.function(self.norm(x), *context))
         return added if self.adapter is None else self.adapter(added)
 
 
@@ -51,9 +54,9 @@ class PostNorm(nn.Module):
         self.adapter = adapter
         self.norm = norm
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        added = self.dropout(self.function(x))
+        added = self.dropout(self.function(x, *context))
         result: Tensor = self.norm(x + (added if self.adapter is None else self.adapter(added)))
         return result
 

@@ -14,11 +14,25 @@ from planner.models.architecture import embeddings, positions
 from planner.models.architecture.adapter import Adapter, per_task
 from planner.models.architecture.blocks import PostNorm, PostNormBlock, PreNorm, PreNormBlock
 from planner.models.architecture.bottleneck import NoNorm
+from planner.models.architecture.cross_attention import (
+    PostNormCrossBlock,
+    PreNormCrossBlock,
+    build_cross_attention,
+)
+from planner.models.architecture.encoder_decoder import EncoderDecoder
 from planner.models.architecture.narrow import bottleneck_block
-from planner.models.architecture.network import Blocks, MergingBlocks, Network
+from planner.models.architecture.network import (
+    TOKEN_TASKS,
+    Blocks,
+    ContextBlocks,
+    MergingBlocks,
+    Network,
+)
 from planner.models.architecture.parts import Shared, build_attention, build_feed_forward
 from planner.models.architecture.reducing import reducing_block
 from planner.models.architecture.reversible import ReversibleBlock, ReversibleSequence
+from planner.models.architecture.segments import Segment, SegmentedNetwork
+from planner.models.architecture.slots import MemorySlots
 from planner.models.architecture.token_pooling import (
     PatchMerging,
     QueryPoolingBlock,
@@ -39,12 +53,48 @@ _FORMS: dict[tuple[str, str], tuple[Callable[..., nn.Module], Callable[..., nn.M
 }
 """A block and each of its two parts, by `residual` and `norm_position`."""
 
+_CROSS_BLOCKS: dict[str, Callable[..., nn.Module]] = {
+    "pre": PreNormCrossBlock,
+    "post": PostNormCrossBlock,
+}
 
-def build_network(model: ArchitectureModel, tokens: int) -> Network:
-    """The network for sequences of so many tokens, its parameters of the default dtype on the
-    default device.
+
+def build_network(
+    model: ArchitectureModel, tokens: int, targets: int | None = None
+) -> Network | SegmentedNetwork:
+    """The network for sequences (with a memory: segments) of so many tokens, its parameters of the
+    default dtype on the default device.
+
+    Args:
+        targets: tokens of a decoder's sequences, where they are not as many.
     """
+    network, memory = _network(model, tokens, targets or tokens), model.memory
+    if memory is None:
+        return network
+    slots = MemorySlots(model.hidden_size, memory.slots, memory.num_heads, memory.temperature)
+    segment = Segment(network, slots)
+    return SegmentedNetwork(segment, memory.segments, replays=memory.backward == "mrbp")
+
+
+def _network(model: ArchitectureModel, tokens: int, targets: int) -> Network:
     embedding = _embedding(model)
+    groups, norm, transitions, width = _stack(model, tokens)
+    head = _head(of_width(model, width), embedding)
+    if not model.decoder:
+        return Network(embedding, groups, norm, head, model.task, model.pooling, transitions)
+    assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
+    targets_embedding = _embedding(model, embedding.word_embeddings)
+    decoder_groups, decoder_norm, *_ = _stack(model.decoder_alone, targets)
+    decoder = Network(
+        targets_embedding, decoder_groups, decoder_norm, None, "feature-extraction", model.pooling
+    )
+    return EncoderDecoder(embedding, groups, norm, decoder, head)
+
+
+def _stack(
+    model: ArchitectureModel, tokens: int
+) -> tuple[list[nn.Module], nn.Module, dict[str, nn.Module], int]:
+    """The blocks, the norm at their end, what stands between entries, and the last width."""
     entries = list(zip(model.blocks, stages(model, tokens), strict=True))
     groups = [_group(of_width(model, s.width), group, s) for group, s in entries]
     transitions: dict[str, nn.Module] = {
@@ -55,11 +105,10 @@ def build_network(model: ArchitectureModel, tokens: int) -> Network:
     last, width = model.blocks[-1], entries[-1][1].width
     ends_normed = last.norm_position == "post" and last.residual == "plain"
     norm = nn.Identity() if ends_normed else _norm(of_width(model, width), last)
-    head = _head(of_width(model, width), embedding)
-    return Network(embedding, groups, norm, head, model.task, model.pooling, transitions)
+    return groups, norm, transitions, width
 
 
-def _embedding(model: ArchitectureModel) -> nn.Module:
+def _embedding(model: ArchitectureModel, words: nn.Embedding | None = None) -> nn.Module:
     spec = model.embedding
     if isinstance(spec, described.PatchEmbedding):
         return embeddings.PatchEmbedding(
@@ -77,9 +126,10 @@ def _embedding(model: ArchitectureModel) -> nn.Module:
         return embeddings.TrigramEmbedding(
             spec.vocab_size, size, model.hidden_size, positions_of_stream, spec.dropout
         )
-    return embeddings.TokenEmbedding(
-        spec.vocab_size, size, model.hidden_size, _positions(spec, size), spec.dropout
-    )
+    if words is None:
+        words = nn.Embedding(spec.vocab_size, size)
+        nn.init.normal_(words.weight, std=0.02)
+    return embeddings.TokenEmbedding(words, model.hidden_size, _positions(spec, size), spec.dropout)
 
 
 def _positions(spec: described.TokenEmbedding, size: int) -> nn.Module | None:
@@ -97,7 +147,7 @@ def _positions(spec: described.TokenEmbedding, size: int) -> nn.Module | None:
 def _head(model: ArchitectureModel, embedding: nn.Module) -> nn.Module | None:
     if model.task == "feature-extraction":
         return None
-    if model.task not in ("text-generation", "fill-mask"):
+    if model.task not in TOKEN_TASKS:
         return per_task(model.num_tasks, lambda: nn.Linear(model.hidden_size, model.num_labels))
     of_tokens = (embeddings.TokenEmbedding, embeddings.TrigramEmbedding)
     assert isinstance(embedding, of_tokens), "the rules ask for tokens"
@@ -177,6 +227,8 @@ def _group(model: ArchitectureModel, group: described.Blocks, stage: Stage) -> n
         )
     if group.residual == "reversible":
         return ReversibleSequence(blocks)
+    if group.cross_attention is not None:
+        return ContextBlocks(blocks)
     return (MergingBlocks if isinstance(group.tokens, MergeTokens) else Blocks)(blocks)
 
 
@@ -207,12 +259,15 @@ def _block(
 ) -> nn.Module:
     block, part = _FORMS[group.residual, group.norm_position]
     named = (("attention", attention), ("feed_forward", feed_forward))
-    return block(
-        *(
-            None if normed is None else part(*normed, group.dropout, _adapter(model, group, name))
-            for name, normed in named
-        )
+    first, last = (
+        None if normed is None else part(*normed, group.dropout, _adapter(model, group, name))
+        for name, normed in named
     )
+    if group.cross_attention is None:
+        return block(first, last)
+    cross = build_cross_attention(model, group.cross_attention)
+    of_two = _CROSS_BLOCKS[group.norm_position]
+    return of_two(first, part(_norm(model, group), cross, group.dropout), last)
 
 
 def _adapter(model: ArchitectureModel, group: described.Blocks, part: str) -> nn.Module | None:

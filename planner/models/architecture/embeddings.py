@@ -13,15 +13,16 @@ class TokenEmbedding(nn.Module):
     V E + E H parameters instead of V H (ALBERT, arXiv 1909.11942, section 3.1).
 
     Args:
+        words: W; another embedding may have the same.
         positions: makes [S, E] of S; None: added by other means, or not at all.
     """
 
     def __init__(
-        self, vocab_size: int, size: int, hidden: int, positions: nn.Module | None, dropout: float
+        self, words: nn.Embedding, hidden: int, positions: nn.Module | None, dropout: float
     ) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(vocab_size, size)
-        nn.init.normal_(self.word_embeddings.weight, std=0.02)
+        size = words.embedding_dim
+        self.word_embeddings = words
         self.positions = positions
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(size, hidden) if size != hidden else None

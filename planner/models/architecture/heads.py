@@ -65,7 +65,8 @@ class MultiHeadAttention(nn.Module):
     """Split into heads, mix, merge, project.
 
     Args:
-        projections: makes Q [B, S, A d], K and V [B, S, A_kv d] of x [B, S, H].
+        projections: makes Q [B, S, A d], K and V [B, S, A_kv d] of x [B, S, H]; K and V of the
+            context where there is one.
         mixer: [B, A, S, d], [B, A_kv, S, d], [B, A_kv, S, d] -> [B, A, S, d].
         out_proj: [B, S, A d] -> [B, S, H].
     """
@@ -92,9 +93,9 @@ class MultiHeadAttention(nn.Module):
             attention.qkv, attention.mixer, attention.out_proj, attention.head_dim, attention.rotary
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
-        q, k, v = (self._split(part) for part in self.qkv(x))
+        q, k, v = (self._split(part) for part in self.qkv(x, *context))
         if self.rotary is not None:
             q, k = self.rotary(q), self.rotary(k)
         mixed = self.mixer(q, k, v)

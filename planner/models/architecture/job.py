@@ -13,7 +13,6 @@ from planner.compress import compress_model
 from planner.fine_tuning import Lora
 from planner.models import initialization
 from planner.models.architecture.build import build_network
-from planner.models.architecture.network import Network
 from planner.models.build import freeze, move_stragglers, parameter_dtype
 from planner.models.lora import add_lora
 from planner.request import Workload
@@ -33,7 +32,8 @@ def build_architecture(
     fake = torch._guards.detect_fake_mode() is not None or torch.device(device).type == "meta"
     initialise = initialization.skipped() if fake else initialization.cheap()
     with initialise, torch.device(device), _default_dtype(parameter_dtype(workload.precision)):
-        network = build_network(model, model.tokens(workload.sequence_length))
+        tokens, targets = model.tokens(workload.sequence_length), model.tokens(_targets(workload))
+        network = build_network(model, tokens, targets)
     if torch.device(device).type != "cpu":
         move_stragglers(network, torch.device(device))
     compress_model(network, strategy.compression)
@@ -48,7 +48,7 @@ def build_architecture(
     return adapted.train(training)
 
 
-def _with_targets(lora: Lora, network: Network) -> Lora:
+def _with_targets(lora: Lora, network: nn.Module) -> Lora:
     """`peft` knows the modules of the library's models alone. For others: what the paper adapts
     (section 4.2), and of "all-linear" all but the head, as `peft` understands it.
     """
@@ -59,6 +59,11 @@ def _with_targets(lora: Lora, network: Network) -> Lora:
     names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     targets = [name for name in names if not name.startswith(("lm_head", "classifier"))]
     return lora.model_copy(update={"target_modules": targets})
+
+
+def _targets(workload: Workload) -> int:
+    """Tokens of an encoder-decoder's labels."""
+    return workload.target_length or workload.sequence_length
 
 
 @contextmanager
@@ -88,6 +93,9 @@ def architecture_inputs(
         inputs["pixel_values"] = torch.randn(shape, dtype=dtype, device=device)
     else:
         inputs["input_ids"] = integers((batch, workload.sequence_length), spec.vocab_size)
+        if model.decoder:
+            name = "labels" if workload.mode == "train" else "decoder_input_ids"
+            return {**inputs, name: integers((batch, _targets(workload)), spec.vocab_size)}
     if workload.mode != "train" or model.task == "feature-extraction":
         return inputs
     if model.task in ("text-generation", "fill-mask"):

@@ -22,13 +22,13 @@ class Blocks(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.checkpointing: dict[str, Any] | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
         """[B, S, H] -> [B, S, H]."""
         for block in self.blocks:
             if self.checkpointing is not None and torch.is_grad_enabled():
-                x = checkpoint(block, x, **self.checkpointing)
+                x = checkpoint(block, x, *context, **self.checkpointing)
             else:
-                x = block(x)
+                x = block(x, *context)
         return x
 
 
@@ -45,6 +45,10 @@ class MergingBlocks(Blocks):
             else:
                 x, sizes = block(x, sizes)
         return x, sizes
+
+
+class ContextBlocks(Blocks):
+    """Blocks that attend to another sequence too, [B, N, H]."""
 
 
 class Network(nn.Module):
@@ -73,8 +77,8 @@ class Network(nn.Module):
         self.transitions = nn.ModuleDict(transitions)
         self.groups = nn.ModuleList(groups)
         self.norm = norm
-        self.lm_head = head if task in _TOKEN_TASKS else None
-        self.classifier = None if task in _TOKEN_TASKS else head
+        self.lm_head = head if task in TOKEN_TASKS else None
+        self.classifier = None if task in TOKEN_TASKS else head
         self.task = task
         self.pooling = pooling
         self._steps = 0
@@ -86,17 +90,29 @@ class Network(nn.Module):
         labels: Tensor | None = None,
     ) -> Tensor:
         """The loss where there are labels; else logits, or hidden states without a head."""
-        if self.training:
-            self._redraw()
-        x = self.embedding(pixel_values if input_ids is None else input_ids)
-        x = self.norm(self._through_groups(x))
+        self.redraw()
+        given = pixel_values if input_ids is None else input_ids
+        assert given is not None, "ids or pixels"
+        return self.decode(self.encode(given), labels)
+
+    def encode(self, given: Tensor, *context: Tensor) -> Tensor:
+        """Ids [B, S] or pixels -> hidden states [B, S, H].
+
+        Args:
+            context: what some blocks attend to, [B, N, H].
+        """
+        states: Tensor = self.norm(self._through_groups(self.embedding(given), *context))
+        return states
+
+    def decode(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What `forward` returns, of the hidden states."""
         if self.task in _POOLED_TASKS:
             x = x[:, 0] if self.pooling == "first" else x.mean(1)
         head = self.classifier if self.lm_head is None else self.lm_head
         outputs: Tensor = x if head is None else head(x)
         return outputs if labels is None else self._loss(outputs, labels)
 
-    def _through_groups(self, x: Tensor) -> Tensor:
+    def _through_groups(self, x: Tensor, *context: Tensor) -> Tensor:
         sizes: Tensor | None = None  # how many tokens each one stands for, where some are merged
         for index, group in enumerate(self.groups):
             if str(index) in self.transitions:
@@ -104,7 +120,8 @@ class Network(nn.Module):
             if isinstance(group, MergingBlocks):
                 x, sizes = group(x, sizes)
             else:
-                x, sizes = group(x), None
+                reads = isinstance(group, ContextBlocks)
+                x, sizes = group(x, *context) if reads else group(x), None
         return x
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -112,10 +129,12 @@ class Network(nn.Module):
         if self.task == "text-generation":
             labels = F.pad(labels, (0, 1), value=IGNORED)[:, 1:].contiguous()
         rows = logits.float().view(-1, logits.shape[-1])
-        return F.cross_entropy(rows, labels.view(-1), ignore_index=IGNORED)
+        return F.cross_entropy(rows, labels.reshape(-1), ignore_index=IGNORED)
 
-    def _redraw(self) -> None:
-        """Draw the features of Performers anew when their time has come."""
+    def redraw(self) -> None:
+        """At a training step's start: draw Performers' features anew when their time has come."""
+        if not self.training:
+            return
         performers = [module for module in self.modules() if isinstance(module, PerformerMixer)]
         for performer in performers:
             interval = performer.redraw_interval
@@ -140,10 +159,10 @@ class Network(nn.Module):
         self._set_checkpointing(None)
 
     def _set_checkpointing(self, options: dict[str, Any] | None) -> None:
-        for group in self.groups:
-            if isinstance(group, Blocks):
-                group.checkpointing = options
+        for module in self.modules():
+            if isinstance(module, Blocks):
+                module.checkpointing = options
 
 
-_TOKEN_TASKS = frozenset({"text-generation", "fill-mask"})
+TOKEN_TASKS = frozenset({"text-generation", "text2text-generation", "fill-mask"})
 _POOLED_TASKS = frozenset({"text-classification", "image-classification"})

@@ -10,8 +10,10 @@ from tests.planner.models.architecture.descriptions import (
     LENGTH,
     NARROW,
     heads,
+    memformer,
     request,
     tokens,
+    translator,
 )
 
 ATTENTION, FEED_FORWARD = "/model/blocks/0/attention", "/model/blocks/0/feed_forward"
@@ -69,8 +71,29 @@ WRONG = {
     "/model/num_tasks": {"model": {"num_tasks": 2}},
     "/model/freeze/0": {"model": {"freeze": ["no such name; really"]}},
     "/workload/sequence_length": {"workload": {"sequence_length": LENGTH + 1}},
+    "/workload/sequence_length ": memformer(segments=5),
+    "/workload/target_length ": {**memformer(), "workload": {"target_length": 18}},
+    "/model/memory ": memformer("token-classification"),
     "/workload/mode": {"workload": {"mode": "generation", "new_tokens": 1}},
     "/workload/target_length": {"workload": {"target_length": 8}},
+    "/model/decoder": {"task": "text2text-generation"},
+    "/model/decoder/0/cross_attention": translator(cross_attention=None),
+    "/model/decoder/0/cross_attention/kind": translator(cross_attention=heads("performer")),
+    "/model/decoder/0/cross_attention/num_heads": translator(
+        cross_attention=heads("dense", num_heads=5)
+    ),
+    "/model/decoder/0/cross_attention/projection/kind": translator(
+        cross_attention=heads("dense", projection={"kind": "memory", "bits": 4})
+    ),
+    "/model/decoder/0/residual": translator(residual="reversible"),
+    "/model/decoder/0/attention/kind": translator(attention=heads("linformer")),
+    "/model/decoder/0/attention/window": {
+        **translator(attention=heads("sliding_window", window=8)),
+        "workload": {"target_length": 12},
+    },
+    "/model/memory": {**memformer(), "cross_attention": None},
+    "/model/memory/num_heads": memformer(num_heads=5),
+    "/model/blocks/0/cross_attention": {"cross_attention": heads("dense")},
     "/workload/image_size": {"workload": {"image_size": 8}},
     "/strategy/attention": {"strategy": {"attention": "sdpa"}},
 }
@@ -80,7 +103,7 @@ WRONG = {
 def test_what_cannot_be_is_refused_at_its_field(pointer):
     with pytest.raises(InvalidRequest) as caught:
         request(**WRONG[pointer])
-    assert [problem.pointer for problem in caught.value.errors] == [pointer]
+    assert [problem.pointer for problem in caught.value.errors] == [pointer.strip()]
     assert caught.value.errors[0].remedy
 
 
@@ -132,3 +155,4 @@ def test_every_kind_says_what_it_is():
     assert all(entry["summary"] for entry in listed["attention"] + listed["feed_forward"])
     assert [entry["kind"] for entry in listed["block"]] == ["adapter", "bottleneck"]
     assert {"kind": "reversible"} in listed["residual"]
+    assert [entry["kind"] for entry in listed["cross_attention"]] == ["dense"]

@@ -212,9 +212,57 @@ SCHEDULED = {
         "hidden_size": 64,
     },
 }  # fmt: skip
+DECODER = {
+    "repeat": 2,
+    "attention": heads("dense"),
+    "cross_attention": heads("dense"),
+    "feed_forward": {"kind": "dense"},
+}
+
+
+def translator(**group):
+    """A task and fields for an encoder-decoder with these decoder blocks."""
+    return {"task": "text2text-generation", "model": {"decoder": [{**DECODER, **group}]}}
+
+
+ENCODER_DECODERS = {
+    "encoder-decoder": {**translator(), "workload": {"target_length": 16}},
+    "encoder-decoder eager": translator(
+        norm_position="post",
+        dropout=0.1,
+        cross_attention=heads("dense", implementation="eager", num_key_value_heads=2),
+    ),
+    "encoder-decoder windows": {
+        **translator(
+            attention=heads("sliding_window", window=4), feed_forward={"kind": "none"}, share="all"
+        ),
+        "residual": "reversible",
+        "workload": {"target_length": 12},
+    },
+}
+MEMORY_SLOTS = {"slots": 3, "segments": 4, "num_heads": 4}
+
+
+def memformer(task="text2text-generation", **memory):
+    """A task and fields for blocks that read a memory, and a decoder where the task has one."""
+    model = {"memory": {**MEMORY_SLOTS, **memory}}
+    if task == "text2text-generation":
+        model["decoder"] = [DECODER]
+    return {"task": task, "model": model, "cross_attention": heads("dense")}
+
+
+MEMFORMERS = {
+    "memformer": memformer(),
+    "memformer mrbp": memformer(backward="mrbp"),
+    "memformer mrbp, dropout": {**memformer(backward="mrbp"), "dropout": 0.1},
+    "memformer decoder": memformer("text-generation", temperature=0.5),
+    "memformer decoder mrbp": memformer("text-generation", backward="mrbp"),
+}
 EVERY = {
     **{f"decoder {name}": case for name, case in DECODERS.items()},
     **{f"encoder {name}": {"task": "fill-mask", **case} for name, case in ENCODERS.items()},
+    **ENCODER_DECODERS,
+    **MEMFORMERS,
     "images": IMAGES,
     "classes": {"task": "text-classification"},
     "token classes": {"task": "token-classification"},

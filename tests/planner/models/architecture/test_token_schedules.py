@@ -205,7 +205,7 @@ def test_blocks_see_as_many_tokens_as_the_schedule_says(name):
     asked = request(**SCHEDULED[name])
     model, expected = asked.model, []
     for group, stage in zip(
-        model.blocks, stages(model, asked.workload.sequence_length), strict=True
+        model.blocks, stages(model, model.tokens(asked.workload.sequence_length)), strict=True
     ):
         counts = [layout.count for layout in stage.blocks]
         # Where only queries are pooled the entry's first block gets all tokens.
@@ -216,13 +216,13 @@ def test_blocks_see_as_many_tokens_as_the_schedule_says(name):
 
 def test_merging_leaves_r_tokens_less_in_each_block():
     model = PRESETS["tome-vit"].description("paper")
-    (stage,) = stages(model, 0)
+    (stage,) = stages(model, model.tokens(0))
     assert [layout.count for layout in stage.blocks] == [197 - 13 * block for block in range(12)]
 
 
 def test_evit_keeps_seven_tenths_three_times():
     model = PRESETS["evit"].description("paper")
-    counts = [layout.count for stage in stages(model, 0) for layout in stage.blocks]
+    counts = [layout.count for stage in stages(model, model.tokens(0)) for layout in stage.blocks]
     # 196 patches -> 138 and one -> 98 and one (of 139: 97.3) -> 70 and one (of 99: 69.3)
     assert counts == [197] * 4 + [140] * 3 + [100] * 3 + [72] * 2
 
@@ -230,7 +230,7 @@ def test_evit_keeps_seven_tenths_three_times():
 def test_what_blocks_save_falls_as_their_tokens_do():
     asked = request(**CLASSES, tokens={"kind": "merge", "r": 5}, repeat=4)
     saved = saved_bytes_by_module(trace(asked, BUILTIN["cpu"]))
-    (stage,) = stages(asked.model, asked.workload.sequence_length)
+    (stage,) = stages(asked.model, asked.model.tokens(asked.workload.sequence_length))
     after = [layout.count - 5 for layout in stage.blocks]
     parts = [saved[f"groups.0.blocks.{block}.feed_forward"] for block in range(4)]
     each = parts[0] / after[0]

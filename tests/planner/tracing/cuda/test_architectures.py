@@ -12,6 +12,7 @@ CASES = [
     *("decoder block-sparse", "decoder lsh", "decoder memory", "decoder experts", "images"),
     *("decoder adapters", "decoder priming far", "encoder bottleneck"),
     *("decoder mamba", "encoder mamba"),
+    *("encoder-decoder eager", "memformer", "memformer mrbp, dropout"),
 ]
 OPTIONS = {"workload": {"precision": "amp-bf16"}, "strategy": {"checkpointing": "full"}}
 
