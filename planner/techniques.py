@@ -218,6 +218,24 @@ def _request_techniques() -> list[Entry]:
             _CHANGED,
         ),
         _technique(
+            "sparse gradient compression",
+            "/workload/optimizer",
+            ["mesgc", "cesgc"],
+            "optimizer state: 2 chunks k numbers of a parameter, whatever its size (arXiv"
+            " 2502.00311); not the gradient",
+            "s rounds of matching pursuit over every parameter; correlations and a random matrix"
+            " while it is stepped",
+            f"{_CHANGED}: a step changes s numbers of each chunk",
+        ),
+        _technique(
+            "low-rank gradients",
+            "/workload/optimizer",
+            ["galore_adamw"],
+            "optimizer state: r (n + 2 m) numbers of a matrix of m x n (arXiv 2403.03507)",
+            "a singular value decomposition of each matrix every update_interval steps",
+            f"{_CHANGED}: matrices are stepped in the space of r singular vectors",
+        ),
+        _technique(
             "optimizer loop",
             "/workload/optimizer/foreach",
             ["foreach", "fused"],

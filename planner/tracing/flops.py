@@ -7,6 +7,7 @@ which the tape has in bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -59,8 +60,18 @@ def _grouped_product(args: Any, kwargs: Any, output: Any) -> int:
     return int(2 * summed * output.numel())
 
 
+def _singular_values(args: Any, kwargs: Any, output: Any) -> int:
+    """6 m n^2 + 20 n^3 for singular values and the n vectors of each side (Golub and Van Loan 2013,
+    Matrix Computations, figure 8.6.1, R-SVD).
+    """
+    *batch, rows, columns = args[0].shape
+    longer, shorter = max(rows, columns), min(rows, columns)
+    return int(math.prod(batch) * (6 * longer * shorter**2 + 20 * shorter**3))
+
+
 _OWN: dict[OpOverload, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu.default: _attention_forward,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
     aten._grouped_mm.default: _grouped_product,
+    aten._linalg_svd.default: _singular_values,
 }
