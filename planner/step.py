@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from planner.apply import apply_strategy
 from planner.architecture import ArchitectureModel
+from planner.distillation.distiller import TEACHER, Distiller, stored_logits, teacher_workload
 from planner.errors import StepFailed
 from planner.levers import effective
 from planner.models.architecture.job import architecture_inputs, build_architecture
@@ -52,6 +53,23 @@ class Job:
     optimizer: torch.optim.Optimizer | None
     device_type: str
     loss: Callable[[Any], Tensor] | None = None  # of the outputs; None: the model computes it
+    distiller: Distiller | None = None  # computes the loss, where the model has a teacher
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Of the model, and of a teacher beside it."""
+        yield from self.model.named_parameters()
+        if self.distiller is not None and self.distiller.teacher is not None:
+            yield from self.distiller.teacher.named_parameters(prefix=TEACHER)
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Of the model, and of a teacher beside it."""
+        yield from self.model.named_buffers()
+        if self.distiller is not None and self.distiller.teacher is not None:
+            yield from self.distiller.teacher.named_buffers(prefix=TEACHER)
+
+    def all_inputs(self) -> dict[str, Any]:
+        """The model's inputs, and what a teacher alone is fed with or has left behind."""
+        return {**(self.distiller.inputs if self.distiller is not None else {}), **self.inputs}
 
 
 def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
@@ -69,7 +87,25 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
     if workload.mode == "train" and not strategy.is_plain:
         apply_strategy(model, strategy, optimizer)
-    return Job(workload, model, inputs, optimizer, torch.device(device).type, loss)
+    distiller = _distiller(request, inputs, device)
+    return Job(workload, model, inputs, optimizer, torch.device(device).type, loss, distiller)
+
+
+def _distiller(request: SimulationRequest, inputs: dict[str, Any], device: str) -> Distiller | None:
+    """The teacher, fed with the model's own inputs where names are the same, or its logits."""
+    spec = request.workload.distillation
+    if spec is None:
+        return None
+    if spec.logits == "stored":
+        return Distiller(spec, None, stored_logits(request, device))
+    assert spec.teacher is not None
+    workload = teacher_workload(request.workload)
+    teacher, own, _, _ = _built(spec.teacher, workload, Strategy(), device)
+    return Distiller(
+        spec,
+        teacher.requires_grad_(False),
+        {name: inputs.get(name, tensor) for name, tensor in own.items()},
+    )
 
 
 def _built(
@@ -165,6 +201,8 @@ def forward(job: Job) -> Tensor:
 
 
 def _loss(job: Job) -> Tensor:
+    if job.distiller is not None:
+        return job.distiller.loss(job.model, job.inputs)
     # The outputs are dropped at the return, as transformers' `Trainer.compute_loss` does.
     outputs = job.model(**job.inputs)
     if job.loss is not None:

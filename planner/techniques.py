@@ -218,6 +218,16 @@ def _request_techniques() -> list[Entry]:
             _CHANGED,
         ),
         _technique(
+            "distillation",
+            "/workload/distillation",
+            ["teacher", "logits", "temperature", "alpha", "hidden", "top_k"],
+            "nothing of a step, but makes a smaller model useful (arXiv 1503.02531); stored logits:"
+            " the parameters and the forward of a teacher online",
+            "the teacher's parameters and forward, and probabilities of every logit; stored, its"
+            " logits as inputs",
+            f"{_CHANGED}: the loss has a second term",
+        ),
+        _technique(
             "sparse gradient compression",
             "/workload/optimizer",
             ["mesgc", "cesgc"],

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from planner.devices import DeviceProfile
 from planner.errors import LimitExceeded
@@ -91,7 +91,7 @@ class Tracer:
         tracing = torch._guards.tracing(torch._guards.TracingContext(self._execution.mode))
         with self.mode(), tracing:
             job = make()
-        _check_size(job.model)
+        _check_size(job)
         return job
 
     def mode(self) -> TracingMode:
@@ -121,7 +121,7 @@ class Tracer:
             hooks.built(job)
             first, steps = (STEPS - 1, 1) if settled else (0, STEPS)
             self.record(mode, hooks.appear, lambda: execute(job, hooks, steps, first))
-        parameters = list(job.model.parameters())
+        parameters = [parameter for _, parameter in job.named_parameters()]
         tape = mode.recorder.tape(
             {
                 "device": self.device.name,
@@ -172,12 +172,12 @@ class _TapeHooks:
     def built(self, job: Job) -> None:
         self.job = job
         self.mode.modules.name(job.model)
-        for name, parameter in job.model.named_parameters():
+        for name, parameter in job.named_parameters():
             self._adopt(parameter.data, Category.parameters, name)
             self._adopt(parameter, Category.parameters, name)
-        for name, buffer in job.model.named_buffers():
+        for name, buffer in job.named_buffers():
             self._adopt(buffer, Category.buffers, name)
-        for name, tensor in _named_tensors(job.inputs):
+        for name, tensor in _named_tensors(job.all_inputs()):
             self._adopt(tensor, Category.inputs, name)
         if job.optimizer is not None:
             for tensor, name in self._optimizer_state():
@@ -240,7 +240,7 @@ def _named_tensors(value: Any, prefix: str = "") -> list[tuple[str, Tensor]]:
     ]
 
 
-def _check_size(model: nn.Module) -> None:
-    count = sum(parameter.numel() for parameter in model.parameters())
+def _check_size(job: Job) -> None:
+    count = sum(parameter.numel() for _, parameter in job.named_parameters())
     if count > MAX_PARAMETERS:
         raise LimitExceeded(f"the model has {count} parameters; the limit is {MAX_PARAMETERS}")
