@@ -265,10 +265,14 @@ def autocast(job: Job) -> AbstractContextManager[Any]:
 
 
 def _grad_scaler(job: Job) -> torch.amp.GradScaler | None:
-    """fp16 autocast trains with loss scaling, as transformers' `Trainer` does; bf16 does not."""
+    """fp16 autocast trains with loss scaling, as transformers' `Trainer` does; bf16 does not.
+
+    The scale begins at 1: at torch's 2^16 the gradients of some models overflow at first, and the
+    scaler skips the steps in which they do, so there would be no optimizer state to measure.
+    """
     if job.workload.precision != "amp-fp16":
         return None
-    return torch.amp.GradScaler(job.device_type)
+    return torch.amp.GradScaler(job.device_type, init_scale=1.0)
 
 
 @contextmanager

@@ -14,6 +14,11 @@ CASES = {
     "llama inference": ("llama", "text-generation", {"mode": "inference"}),
     "llama generation": ("llama", "text-generation", {"mode": "generation", "new_tokens": 4}),
     "bert autocast": ("bert", "fill-mask", {"precision": "amp-bf16"}),
+    "vit autocast with scaled loss": (
+        "vit",
+        "image-classification",
+        {"precision": "amp-fp16"},
+    ),
     "bert momentum": ("bert", "fill-mask", {"optimizer": {"name": "sgd", "momentum": 0.9}}),
     "gpt2 sgc": (
         "gpt2",
