@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from planner.architecture import ArchitectureModel
 from planner.architecture.rules import architecture_problems
 from planner.compression import compression_problems
+from planner.distillation.check import distillation_problems
 from planner.errors import FieldProblem, InvalidRequest
 from planner.levers import effective
 from planner.models.caches.check import kv_cache_problems, layer_problems, model_problems
@@ -44,17 +45,22 @@ def check(request: SimulationRequest) -> SimulationRequest:
         InvalidRequest: names every problem found, each with its field and a remedy.
     """
     request = resolve(request)
-    model = request.model
-    if isinstance(model, LayersModel):
-        problems = _layers_problems(request, model)
-    elif isinstance(model, ArchitectureModel):
-        problems = _architecture_problems(request, model)
-    else:
-        assert isinstance(model, TransformersModel), "presets are resolved"
-        problems = _transformers_problems(request, model)
+    problems = _problems(request)
+    problems += distillation_problems(request, _problems)
     if problems:
         raise InvalidRequest(problems)
     return request
+
+
+def _problems(request: SimulationRequest) -> list[FieldProblem]:
+    """Of the model itself, with its workload."""
+    model = request.model
+    if isinstance(model, LayersModel):
+        return _layers_problems(request, model)
+    if isinstance(model, ArchitectureModel):
+        return _architecture_problems(request, model)
+    assert isinstance(model, TransformersModel), "presets are resolved"
+    return _transformers_problems(request, model)
 
 
 def _layers_problems(request: SimulationRequest, model: LayersModel) -> list[FieldProblem]:
@@ -137,7 +143,7 @@ def check_plan(request: PlanRequest) -> PlanRequest:
         )
     if problems:
         raise InvalidRequest(problems)
-    return request.model_copy(update={"model": simulation.model})
+    return request.model_copy(update={"model": simulation.model, "workload": simulation.workload})
 
 
 def _has_length(model: ModelDescription) -> bool:

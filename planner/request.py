@@ -108,6 +108,38 @@ class Optimizer(BaseModel):
         return self
 
 
+class Distillation(Data):
+    """The model learns from a teacher too (Hinton et al. 2015, arXiv 1503.02531)."""
+
+    teacher: ModelDescription | None = Field(
+        None, description="built frozen beside the model; needed where logits are online"
+    )
+    logits: Literal["online", "stored"] = Field(
+        "online",
+        description="online: the teacher computes them in every step; stored: they are inputs",
+    )
+    temperature: float = Field(2.0, gt=0, le=1e4)
+    alpha: float = Field(
+        0.5, ge=0, le=1, description="weight of the teacher; the task's own loss has 1 - alpha"
+    )
+    hidden: bool = Field(
+        False, description="add the cosine distance of the last hidden states (DistilBERT)"
+    )
+    top_k: int | None = Field(
+        None, ge=1, le=2**20, description="stored logits of each token; default the vocabulary"
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Distillation:
+        if self.logits == "online" and self.teacher is None:
+            raise ValueError('teacher is needed when logits are "online"')
+        if self.logits == "stored" and self.hidden:
+            raise ValueError("hidden needs a teacher online: only its logits are stored")
+        if self.logits == "online" and self.top_k is not None:
+            raise ValueError('top_k has a meaning only when logits are "stored"; leave it out')
+        return self
+
+
 class Workload(Data):
     """What is done with the model."""
 
@@ -137,9 +169,14 @@ class Workload(Data):
     gradient_accumulation_steps: int = Field(
         1, ge=1, le=1024, description="micro-batches before one optimizer step"
     )
+    distillation: Distillation | None = Field(
+        None, description="train from a teacher's logits beside the task's own labels"
+    )
 
     @model_validator(mode="after")
     def _fits_mode(self) -> Workload:
+        if self.mode != "train" and self.distillation is not None:
+            raise ValueError("distillation has a meaning only when mode is train; leave it out")
         if self.mode == "generation" and self.new_tokens is None:
             raise ValueError("new_tokens is needed when mode is generation")
         if self.mode != "generation" and self.new_tokens is not None:

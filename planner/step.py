@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from planner.apply import apply_strategy
 from planner.architecture import ArchitectureModel
 from planner.compress import compress_model
+from planner.distillation.distiller import TEACHER, Distiller, stored_logits, teacher_workload
 from planner.errors import StepFailed
 from planner.kv_cache import KvCache
 from planner.levers import effective
@@ -55,6 +56,23 @@ class Job:
     device_type: str
     loss: Callable[[Any], Tensor] | None = None  # of the outputs; None: the model computes it
     kv_cache: KvCache | None = None  # of generation; None: the workload's
+    distiller: Distiller | None = None  # computes the loss, where the model has a teacher
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Of the model, and of a teacher beside it."""
+        yield from self.model.named_parameters()
+        if self.distiller is not None and self.distiller.teacher is not None:
+            yield from self.distiller.teacher.named_parameters(prefix=TEACHER)
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Of the model, and of a teacher beside it."""
+        yield from self.model.named_buffers()
+        if self.distiller is not None and self.distiller.teacher is not None:
+            yield from self.distiller.teacher.named_buffers(prefix=TEACHER)
+
+    def all_inputs(self) -> dict[str, Any]:
+        """The model's inputs, and what a teacher alone is fed with or has left behind."""
+        return {**(self.distiller.inputs if self.distiller is not None else {}), **self.inputs}
 
 
 def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
@@ -72,8 +90,25 @@ def prepare(request: SimulationRequest, device: str = "cpu") -> Job:
     optimizer = make_optimizer(model, workload.optimizer) if workload.mode == "train" else None
     if workload.mode == "train" and not strategy.is_plain:
         apply_strategy(model, strategy, optimizer)
-    device_type = torch.device(device).type
-    return Job(workload, model, inputs, optimizer, device_type, loss, strategy.kv_cache)
+    device_type, distiller = torch.device(device).type, _distiller(request, inputs, device)
+    return Job(workload, model, inputs, optimizer, device_type, loss, strategy.kv_cache, distiller)
+
+
+def _distiller(request: SimulationRequest, inputs: dict[str, Any], device: str) -> Distiller | None:
+    """The teacher, fed with the model's own inputs where names are the same, or its logits."""
+    spec = request.workload.distillation
+    if spec is None:
+        return None
+    if spec.logits == "stored":
+        return Distiller(spec, None, stored_logits(request, device))
+    assert spec.teacher is not None
+    workload = teacher_workload(request.workload)
+    teacher, own, _, _ = _built(spec.teacher, workload, Strategy(), device)
+    return Distiller(
+        spec,
+        teacher.requires_grad_(False),
+        {name: inputs.get(name, tensor) for name, tensor in own.items()},
+    )
 
 
 def _built(
@@ -170,6 +205,8 @@ def forward(job: Job) -> Tensor:
 
 
 def _loss(job: Job) -> Tensor:
+    if job.distiller is not None:
+        return job.distiller.loss(job.model, job.inputs)
     # The outputs are dropped at the return, as transformers' `Trainer.compute_loss` does.
     outputs = job.model(**job.inputs)
     if job.loss is not None:
@@ -232,10 +269,14 @@ def autocast(job: Job) -> AbstractContextManager[Any]:
 
 
 def _grad_scaler(job: Job) -> torch.amp.GradScaler | None:
-    """fp16 autocast trains with loss scaling, as transformers' `Trainer` does; bf16 does not."""
+    """fp16 autocast trains with loss scaling, as transformers' `Trainer` does; bf16 does not.
+
+    The scale begins at 1: at torch's 2^16 the gradients of some models overflow at first, and the
+    scaler skips the steps in which they do, so there would be no optimizer state to measure.
+    """
     if job.workload.precision != "amp-fp16":
         return None
-    return torch.amp.GradScaler(job.device_type)
+    return torch.amp.GradScaler(job.device_type, init_scale=1.0)
 
 
 @contextmanager

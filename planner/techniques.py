@@ -341,6 +341,34 @@ def _request_techniques() -> list[Entry]:
             _CHANGED,
         ),
         _technique(
+            "distillation",
+            "/workload/distillation",
+            ["teacher", "logits", "temperature", "alpha", "hidden", "top_k"],
+            "nothing of a step, but makes a smaller model useful (arXiv 1503.02531); stored logits:"
+            " the parameters and the forward of a teacher online",
+            "the teacher's parameters and forward, and probabilities of every logit; stored, its"
+            " logits as inputs",
+            f"{_CHANGED}: the loss has a second term",
+        ),
+        _technique(
+            "sparse gradient compression",
+            "/workload/optimizer",
+            ["mesgc", "cesgc"],
+            "optimizer state: 2 chunks k numbers of a parameter, whatever its size (arXiv"
+            " 2502.00311); not the gradient",
+            "s rounds of matching pursuit over every parameter; correlations and a random matrix"
+            " while it is stepped",
+            f"{_CHANGED}: a step changes s numbers of each chunk",
+        ),
+        _technique(
+            "low-rank gradients",
+            "/workload/optimizer",
+            ["galore_adamw"],
+            "optimizer state: r (n + 2 m) numbers of a matrix of m x n (arXiv 2403.03507)",
+            "a singular value decomposition of each matrix every update_interval steps",
+            f"{_CHANGED}: matrices are stepped in the space of r singular vectors",
+        ),
+        _technique(
             "optimizer loop",
             "/workload/optimizer/foreach",
             ["foreach", "fused"],

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from planner.devices import DeviceProfile
 from planner.errors import LimitExceeded
@@ -108,7 +108,7 @@ class Tracer:
         if recorded:
             tape = self.rules.served(mode.recorder.tape({"limitations": []}))
             self.load_peak_bytes = int(tape.live_bytes.max())
-        _check_size(job.model)
+        _check_size(job)
         return job
 
     def mode(self) -> TracingMode:
@@ -138,7 +138,7 @@ class Tracer:
             hooks.built(job)
             first, steps = (STEPS - 1, 1) if settled else (0, STEPS)
             self.record(mode, hooks.appear, lambda: execute(job, hooks, steps, first))
-        parameters = list(job.model.parameters())
+        parameters = [parameter for _, parameter in job.named_parameters()]
         tape = mode.recorder.tape(
             {
                 "device": self.device.name,
@@ -190,12 +190,12 @@ class _TapeHooks:
     def built(self, job: Job) -> None:
         self.job = job
         self.mode.modules.name(job.model)
-        for name, parameter in job.model.named_parameters():
+        for name, parameter in job.named_parameters():
             self._adopt(parameter.data, Category.parameters, name)
             self._adopt(parameter, Category.parameters, name)
-        for name, buffer in job.model.named_buffers():
+        for name, buffer in job.named_buffers():
             self._adopt(buffer, Category.buffers, name)
-        for name, tensor in _named_tensors(job.inputs):
+        for name, tensor in _named_tensors(job.all_inputs()):
             self._adopt(tensor, Category.inputs, name)
         if job.optimizer is not None:
             for tensor, name in self._optimizer_state():
@@ -258,7 +258,7 @@ def _named_tensors(value: Any, prefix: str = "") -> list[tuple[str, Tensor]]:
     ]
 
 
-def _check_size(model: nn.Module) -> None:
-    count = sum(parameter.numel() for parameter in model.parameters())
+def _check_size(job: Job) -> None:
+    count = sum(parameter.numel() for _, parameter in job.named_parameters())
     if count > MAX_PARAMETERS:
         raise LimitExceeded(f"the model has {count} parameters; the limit is {MAX_PARAMETERS}")

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+
+from planner.models.compressed.parameterwise import ParameterwiseAdamW
 
 BLOCK = 256
 """Numbers with a scale of their own (bitsandbytes: functional.py, `quantize_blockwise`)."""
@@ -26,7 +27,7 @@ MIN_NUMBERS = 4096
 """Smaller parameters keep fp32 states (bitsandbytes: optim/optimizer.py, `min_8bit_size`)."""
 
 
-class AdamW8bit(torch.optim.Optimizer):
+class AdamW8bit(ParameterwiseAdamW):
     """Decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101) with 8-bit moments."""
 
     def __init__(
@@ -42,34 +43,7 @@ class AdamW8bit(torch.optim.Optimizer):
         Raises:
             ValueError: an argument is out of its range.
         """
-        if lr < 0 or eps < 0 or weight_decay < 0:
-            raise ValueError("lr, eps and weight_decay must not be negative")
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError("betas must be in [0, 1)")
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch's, which casts states to the dtype of the parameter; bytes stay bytes here."""
-        super().load_state_dict(state_dict)
-        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
-        parameters = [each for group in self.param_groups for each in group["params"]]
-        for number, parameter in zip(numbers, parameters, strict=True):
-            if number in state_dict["state"]:
-                self.state[parameter] = _copied(state_dict["state"][number], parameter.device)
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
-        return loss
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
@@ -84,11 +58,6 @@ class AdamW8bit(torch.optim.Optimizer):
         for first in range(0, flat.numel(), PART):
             part = slice(first, first + PART)
             _update_part(flat[part], gradient[part], state, first, group)
-
-
-def _copied(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    copied: dict[str, Any] = tree_map_only(Tensor, lambda t: t.to(device, copy=True), state)
-    return copied
 
 
 def _zeros(parameter: Tensor, signed: bool, small: bool) -> Any:

@@ -1,4 +1,4 @@
-"""torch's own optimizers and one with 8-bit states, by name and their own arguments."""
+"""torch's own optimizers and those with compressed states, by name and their own arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from planner.errors import InvalidRequest
-from planner.models import adamw8bit
+from planner.models.adamw8bit import AdamW8bit
+from planner.models.compressed.galore import GaLoreAdamW
+from planner.models.compressed.sgc import CESGC, MESGC
 from planner.request import Optimizer
 
 # Classes of `torch.optim` whose step needs nothing but gradients. LBFGS re-evaluates the loss in a
@@ -27,14 +29,23 @@ OPTIMIZERS: dict[str, str] = {
     "radam": "RAdam",
     "asgd": "ASGD",
     "rprop": "Rprop",
-    "adamw8bit": "AdamW8bit",  # Headroom's own
+    # Headroom's own:
+    "adamw8bit": "AdamW8bit",
+    "galore_adamw": "GaLoreAdamW",
+    "mesgc": "MESGC",
+    "cesgc": "CESGC",
+}
+_OWN: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw8bit": AdamW8bit,
+    "galore_adamw": GaLoreAdamW,
+    "mesgc": MESGC,
+    "cesgc": CESGC,
 }
 
 
 def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
     """The optimizer's class; raises `KeyError` for names outside `OPTIMIZERS`."""
-    home = adamw8bit if name == "adamw8bit" else torch.optim
-    cls: type[torch.optim.Optimizer] = getattr(home, OPTIMIZERS[name])
+    cls: type[torch.optim.Optimizer] = _OWN.get(name) or getattr(torch.optim, OPTIMIZERS[name])
     return cls
 
 

@@ -14,7 +14,7 @@ from planner.presets.schedules import SCHEDULE_PRESETS
 from planner.presets.segresmamba import SEGRESMAMBA_PRESETS
 from planner.presets.state_space import STATE_SPACE_PRESETS
 from planner.presets.vision import VISION_PRESETS
-from planner.request import PresetModel, SimulationRequest
+from planner.request import ModelDescription, PresetModel, SimulationRequest
 
 PRESETS: dict[str, Preset] = {
     **LANGUAGE_PRESETS,
@@ -29,20 +29,30 @@ PRESETS: dict[str, Preset] = {
 
 
 def resolve(request: SimulationRequest) -> SimulationRequest:
-    """The request with a preset replaced by the description it stands for.
+    """The request with presets replaced by the descriptions that they stand for, a teacher's too.
 
     Raises:
         InvalidRequest: there is no preset of that name.
     """
-    if not isinstance(request.model, PresetModel):
-        return request
-    preset = PRESETS.get(request.model.name)
+    model = _resolved(request.model, "/model")
+    workload, distillation = request.workload, request.workload.distillation
+    if distillation is not None and distillation.teacher is not None:
+        teacher = _resolved(distillation.teacher, "/workload/distillation/teacher")
+        distillation = distillation.model_copy(update={"teacher": teacher})
+        workload = workload.model_copy(update={"distillation": distillation})
+    return request.model_copy(update={"model": model, "workload": workload})
+
+
+def _resolved(model: ModelDescription, pointer: str) -> ModelDescription:
+    if not isinstance(model, PresetModel):
+        return model
+    preset = PRESETS.get(model.name)
     if preset is None:
-        close = difflib.get_close_matches(request.model.name, PRESETS, n=1)
+        close = difflib.get_close_matches(model.name, PRESETS, n=1)
         hint = f'did you mean "{close[0]}"? ' if close else ""
         raise InvalidRequest.at(
-            "/model/name",
-            f"unknown preset {request.model.name!r}",
+            f"{pointer}/name",
+            f"unknown preset {model.name!r}",
             f"{hint}presets are {', '.join(PRESETS)}",
         )
-    return request.model_copy(update={"model": preset.description(request.model.size)})
+    return preset.description(model.size)

@@ -7,6 +7,7 @@ everything else is bound by memory traffic, which the tape has in bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,15 @@ def _row_weights_gradient(args: Any, kwargs: Any, output: Any) -> int:
     return int(2 * output.numel() * args[1].shape[1])
 
 
+def _singular_values(args: Any, kwargs: Any, output: Any) -> int:
+    """6 m n^2 + 20 n^3 for singular values and the n vectors of each side (Golub and Van Loan 2013,
+    Matrix Computations, figure 8.6.1, R-SVD).
+    """
+    *batch, rows, columns = args[0].shape
+    longer, shorter = max(rows, columns), min(rows, columns)
+    return int(math.prod(batch) * (6 * longer * shorter**2 + 20 * shorter**3))
+
+
 _OWN: dict[OpOverload, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu.default: _attention_forward,
     aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
@@ -88,4 +98,5 @@ _OWN: dict[OpOverload, Callable[..., int]] = {
     aten._embedding_bag_forward_only.default: _weighted_rows(6, 0),
     aten._embedding_bag_backward.default: _weighted_rows(10, 0),
     aten._embedding_bag_per_sample_weights_backward.default: _row_weights_gradient,
+    aten._linalg_svd.default: _singular_values,
 }

@@ -14,7 +14,27 @@ CASES = {
     "llama inference": ("llama", "text-generation", {"mode": "inference"}),
     "llama generation": ("llama", "text-generation", {"mode": "generation", "new_tokens": 4}),
     "bert autocast": ("bert", "fill-mask", {"precision": "amp-bf16"}),
+    "vit autocast with scaled loss": (
+        "vit",
+        "image-classification",
+        {"precision": "amp-fp16"},
+    ),
     "bert momentum": ("bert", "fill-mask", {"optimizer": {"name": "sgd", "momentum": 0.9}}),
+    "gpt2 sgc": (
+        "gpt2",
+        "text-generation",
+        {"optimizer": {"name": "mesgc", "chunks": 7, "s": 8}},
+    ),
+    "gpt2 sgc low-rank": (
+        "gpt2",
+        "text-generation",
+        {"optimizer": {"name": "cesgc", "rank": 16, "chunks": 4, "store_projection": True}},
+    ),
+    "gpt2 galore bf16": (
+        "gpt2",
+        "text-generation",
+        {"optimizer": {"name": "galore_adamw", "rank": 16}, "precision": "bf16"},
+    ),
     "t5": ("t5", "text2text-generation", {"target_length": 16}),
     "t5 generation": (
         "t5",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from planner.devices.scratch.reductions import sum_sizes
@@ -90,6 +92,19 @@ def _mse_loss(call: Call) -> Sizes:
     numbers = call["self"]  # the target has the same shape
     each = torch.empty(numbers.shape, dtype=call.result.dtype, device="meta")
     return (each.nbytes, *sum_sizes(call, each, None, each.dtype))
+
+
+@entry(
+    aten._linalg_svd.default,
+    what="a copy of the matrix that cuSOLVER overwrites, and its status",
+    formula="numel x itemsize + matrices x 4",
+    source="aten/src/ATen/native/BatchLinearAlgebra.cpp: TORCH_IMPL_FUNC(_linalg_svd_out)",
+    version=UNDATED,
+    limitation="cuSOLVER's own workspace, which only its query tells, is not modelled",
+)
+def _svd(call: Call) -> Sizes:
+    matrices = call["A"]
+    return (matrices.nbytes, 4 * math.prod(matrices.shape[:-2]))
 
 
 @entry(

@@ -48,7 +48,7 @@ class EncoderDecoder(Network):
             decoder_input_ids = shifted_right(labels)
         assert self.lm_head is not None, "the rules ask for a task of tokens"
         logits: Tensor = self.lm_head(self.decoder.encode(decoder_input_ids, x))
-        return logits if labels is None else self._loss(logits, labels)
+        return logits if labels is None else self.loss(logits, labels)
 
 
 def shifted_right(labels: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class Network(nn.Module):
             x = x[:, 0] if self.pooling == "first" else x.mean(1)
         head = self.classifier if self.lm_head is None else self.lm_head
         outputs: Tensor = x if head is None else head(x)
-        return outputs if labels is None else self._loss(outputs, labels)
+        return outputs if labels is None else self.loss(outputs, labels)
 
     def _through_groups(self, x: Tensor, *context: Tensor) -> Tensor:
         sizes: Tensor | None = None  # how many tokens each one stands for, where some are merged
@@ -124,7 +124,7 @@ class Network(nn.Module):
                 x, sizes = group(x, *context) if reads else group(x), None
         return x
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy in fp32; of decoders, of each next token, as transformers computes it."""
         if self.task == "text-generation":
             labels = F.pad(labels, (0, 1), value=IGNORED)[:, 1:].contiguous()

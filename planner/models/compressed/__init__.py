@@ -1,0 +1,1 @@
+"""Optimizers whose states are smaller than the parameters, in plain torch."""
