@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from planner.architecture import ArchitectureModel
 from planner.architecture import description as described
@@ -53,7 +53,7 @@ def _network(model: ArchitectureModel, tokens: int, targets: int) -> Network:
         head = _head(model, embedding)
         return Network(*encoder, head, model.task, model.pooling)
     assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
-    targets_embedding = _embedding(model, embedding.word_embeddings)
+    targets_embedding = _embedding(model, embedding.word_embeddings.weight)
     decoder = Network(
         *_stack(model.decoder_alone, targets_embedding, targets),
         head=None,
@@ -74,7 +74,7 @@ def _stack(
     return embedding, groups, norm
 
 
-def _embedding(model: ArchitectureModel, words: nn.Embedding | None = None) -> nn.Module:
+def _embedding(model: ArchitectureModel, table: Tensor | None = None) -> nn.Module:
     spec = model.embedding
     if isinstance(spec, described.PatchEmbedding):
         return embeddings.PatchEmbedding(
@@ -86,9 +86,11 @@ def _embedding(model: ArchitectureModel, words: nn.Embedding | None = None) -> n
             spec.dropout,
         )
     size = spec.embedding_size or model.hidden_size
-    if words is None:
-        words = nn.Embedding(spec.vocab_size, size)
+    words = nn.Embedding(spec.vocab_size, size, _weight=table)
+    if table is None:
         nn.init.normal_(words.weight, std=0.02)
+    else:
+        words.weight = table
     return embeddings.TokenEmbedding(words, model.hidden_size, _positions(spec, size), spec.dropout)
 
 
