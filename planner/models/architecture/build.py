@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from planner.architecture import ArchitectureModel
 from planner.architecture import description as described
@@ -83,7 +83,7 @@ def _network(model: ArchitectureModel, tokens: int, targets: int) -> Network:
     if not model.decoder:
         return Network(embedding, groups, norm, head, model.task, model.pooling, transitions)
     assert isinstance(embedding, embeddings.TokenEmbedding), "the rules ask for tokens"
-    targets_embedding = _embedding(model, embedding.word_embeddings)
+    targets_embedding = _embedding(model, embedding.word_embeddings.weight)
     decoder_groups, decoder_norm, *_ = _stack(model.decoder_alone, targets)
     decoder = Network(
         targets_embedding, decoder_groups, decoder_norm, None, "feature-extraction", model.pooling
@@ -108,7 +108,7 @@ def _stack(
     return groups, norm, transitions, width
 
 
-def _embedding(model: ArchitectureModel, words: nn.Embedding | None = None) -> nn.Module:
+def _embedding(model: ArchitectureModel, table: Tensor | None = None) -> nn.Module:
     spec = model.embedding
     if isinstance(spec, described.PatchEmbedding):
         return embeddings.PatchEmbedding(
@@ -126,9 +126,11 @@ def _embedding(model: ArchitectureModel, words: nn.Embedding | None = None) -> n
         return embeddings.TrigramEmbedding(
             spec.vocab_size, size, model.hidden_size, positions_of_stream, spec.dropout
         )
-    if words is None:
-        words = nn.Embedding(spec.vocab_size, size)
+    words = nn.Embedding(spec.vocab_size, size, _weight=table)
+    if table is None:
         nn.init.normal_(words.weight, std=0.02)
+    else:
+        words.weight = table
     return embeddings.TokenEmbedding(words, model.hidden_size, _positions(spec, size), spec.dropout)
 
 

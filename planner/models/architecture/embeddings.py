@@ -13,7 +13,7 @@ class TokenEmbedding(nn.Module):
     V E + E H parameters instead of V H (ALBERT, arXiv 1909.11942, section 3.1).
 
     Args:
-        words: W; another embedding may have the same.
+        words: W; another embedding's may have the same weight.
         positions: makes [S, E] of S; None: added by other means, or not at all.
     """
 

@@ -44,7 +44,7 @@ def _replaced(segment: nn.Module, tensors: dict[nn.Parameter, Tensor]) -> Iterat
     """Within, the segment computes with these tensors in the place of its parameters.
 
     `torch.func.functional_call` does so too, but leaves a module that stands in two places (shared
-    blocks, one embedding of two sides) with what it was lent.
+    blocks) with what it was lent.
     """
     places = [
         (module._parameters, name, p)

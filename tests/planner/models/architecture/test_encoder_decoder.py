@@ -105,6 +105,8 @@ def test_both_sides_and_the_head_have_one_table_and_own_positions():
     table = network.embedding.word_embeddings.weight
     assert network.decoder.embedding.word_embeddings.weight is table
     assert network.lm_head.weight is table
+    # Planning looks modules up by path, where a module has only the first of its paths.
+    assert "decoder.embedding.word_embeddings" in dict(network.named_modules())
     positions = network.decoder.embedding.positions.weight
     assert positions is not network.embedding.positions.weight
 
