@@ -21,9 +21,6 @@ def divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 def top_k_divergence(logits: Tensor, values: Tensor, indices: Tensor, temperature: float) -> Tensor:
     """The same over the teacher's k largest alone, whose probabilities are taken to sum to 1.
 
-    Limitation: predicted higher by one tensor [rows, k] in backward: a trace has `scatter_add` out
-    of place there, which a real step has not (seen on the tape; its source was not read).
-
     Args:
         logits: [..., V].
         values, indices: [..., k], the teacher's logits and where they belong.
