@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.systems_figures import million_parameters, parameter_bytes
+from benchmarks.systems_figures import block_gmacs, million_parameters, parameter_bytes
 from benchmarks.systems_rows import Figure, System, asked, library, network, preset, small
 
 MASKED = "fill-mask"
@@ -141,6 +141,9 @@ COMPACT = (
             )
             for kind in ("eager", "sdpa")
         },
+        (
+            Figure("a block, S2048", 4.7, "GMAC", block_gmacs(preset("memoryformer"), 2_048)),
+        ),
     ),
     System(
         "Mixture of experts, Mixtral",

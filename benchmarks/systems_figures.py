@@ -90,3 +90,53 @@ def cache_saved(none: dict[str, Any], whole: dict[str, Any], kept: dict[str, Any
         return 100 * (held[1] - held[2]) / (held[1] - held[0])
 
     return run
+
+
+def bits_a_weight(choice: dict[str, Any]) -> Quantity:
+    """Of the linear layers that the compression takes, scales and tables included."""
+    shape = {"hidden_size": 4_096, "intermediate_size": 14_336, "num_hidden_layers": 1}
+    model = {
+        "source": "transformers",
+        "task": "text-generation",
+        "config": {"model_type": "llama", **shape, "vocab_size": 1_024},
+    }
+    case = {"model": model, "workload": {"mode": "inference", "sequence_length": 8}}
+
+    def run() -> float:
+        whole = predicted(case)
+        packed = predicted({**case, "strategy": {"compression": [choice]}})
+        weights = whole.parameter_count - packed.parameter_count
+        saved = _held(whole) - _held(packed)
+        return 32 - 8 * saved / weights
+
+    return run
+
+
+def _held(prediction: Prediction) -> int:
+    return prediction.at_peak.parameters + prediction.at_peak.buffers
+
+
+def forward_gmacs(model: dict[str, Any], workload: dict[str, Any]) -> Quantity:
+    """Multiplications and additions of one forward, in 10^9 pairs."""
+
+    def run() -> float:
+        inference = {**workload, "mode": "inference"}
+        return predicted({"model": model, "workload": inference}).step_flops / 2e9
+
+    return run
+
+
+def block_gmacs(model: dict[str, Any], length: int) -> Quantity:
+    """Of one block, where all are alike: what a network of two takes more than one of one."""
+
+    def run() -> float:
+        one, two = (
+            forward_gmacs(
+                {**model, "blocks": [{**model["blocks"][0], "repeat": repeat}]},
+                {"sequence_length": length},
+            )()
+            for repeat in (1, 2)
+        )
+        return two - one
+
+    return run

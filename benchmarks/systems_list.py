@@ -7,6 +7,8 @@ from typing import Any
 from benchmarks.systems_compact import COMPACT, VISION
 from benchmarks.systems_figures import kept_mib, slope
 from benchmarks.systems_rows import Figure, System, asked, library, network, small
+from benchmarks.systems_states import STATES
+from benchmarks.systems_training import OTHERS, STATES_OF_OPTIMIZERS, WEIGHTS
 
 MASKED = "fill-mask"
 SAVED = {
@@ -258,4 +260,13 @@ RESIDUALS = (
     ),
 )
 
-SYSTEMS = (*ATTENTION, *RESIDUALS, *COMPACT, *VISION)
+SYSTEMS = (
+    *ATTENTION,
+    *RESIDUALS,
+    *COMPACT,
+    *VISION,
+    *STATES,
+    *WEIGHTS,
+    *STATES_OF_OPTIMIZERS,
+    *OTHERS,
+)

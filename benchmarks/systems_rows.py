@@ -72,7 +72,7 @@ def asked(model: Fields, batch: int, length: int, **more: Any) -> Case:
 def network(attention: Fields, task: str = "fill-mask", **more: Any) -> Fields:
     """Six blocks of BERT's width over at most 4,096 tokens."""
     group = {"repeat": 6, "feed_forward": {"kind": "dense"}, **more.pop("block", {})}
-    heads = {} if attention["kind"] == "fourier" else {"num_heads": 12}
+    heads = {} if attention["kind"] in ("fourier", "mamba") else {"num_heads": 12}
     return {
         "source": "architecture",
         "task": task,
