@@ -96,6 +96,10 @@ class FakeExecution:
         rule = DYNAMIC.get(func) or self.kernels.get(func)
         if rule is not None:
             return rule(self, func, args, kwargs)
+        if func._schema.is_mutable and args and _is_real(args[0]) and _writes_first(func):
+            # What is written is not known: the tensor keeps numbers that it should not have, which
+            # is as if they had not been written. A fake twin would be memory that never is.
+            return args[0]
         return self._memo.run(func, types, args, kwargs)
 
     def meta(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
@@ -125,6 +129,15 @@ class FakeExecution:
         if all(not isinstance(output, Tensor) or self._stays_real(output) for output in outputs):
             return func(*args, **kwargs)
         return result
+
+
+def _writes_first(func: OpOverload) -> bool:
+    written = func._schema.arguments[0].alias_info
+    return written is not None and bool(written.is_write)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Tensor) and not isinstance(value, FakeTensor)
 
 
 _ALWAYS_REAL = frozenset(

@@ -104,3 +104,18 @@ def test_gradients_of_two_uses_are_one_storage():
     read = tape.op_inputs[tape.op_inputs_at[last]]
     made = tape.op_outputs[tape.op_outputs_at[last]]
     assert tape.tensor_storage[read] == tape.tensor_storage[made]
+
+
+def test_what_is_written_into_a_known_tensor_is_no_second_tensor():
+    recorder = Recorder(max_ops=100)
+    mode = TracingMode(FakeExecution(), recorder)
+    with mode:
+        mode.recording = True
+        recorder.begin_phase("step0.forward")
+        known, computed = torch.zeros(64, dtype=torch.uint8), torch.randn(64, 4).amax(1)
+        before = len(recorder.storage_bytes)
+        result = known.copy_(computed.to(torch.uint8))
+        recorder.end_phase()
+        mode.recording = False
+    assert result is known
+    assert len(recorder.storage_bytes) == before + 1  # the cast
