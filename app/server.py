@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import signal
 import sys
@@ -11,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import migrate
+from app.access.repository import all_keys
+from app.database import Database, migrate
 from app.main import create_app
 from app.settings import Settings
 from app.supervision import supervise
 
+_log = logging.getLogger(__name__)
 _GRACE_S = 5
 
 
@@ -63,6 +67,8 @@ async def _serve(
     with_worker: bool,
     worker_command: Sequence[str] | None,
 ) -> None:
+    if settings.auth == "on":
+        await _warn_without_keys(settings)
     app = create_app(settings)
 
     config = uvicorn.Config(
@@ -80,6 +86,19 @@ async def _serve(
             supervising.cancel()
             with suppress(asyncio.CancelledError):
                 await supervising
+
+
+async def _warn_without_keys(settings: Settings) -> None:
+    """A service that asks for keys and has made none can be asked nothing."""
+    database = Database(settings.url)
+    try:
+        async with database.read() as session:
+            if not await all_keys(session):
+                _log.warning("no API key exists: `headroom keys create NAME` makes one")
+    except SQLAlchemyError:
+        pass  # /readyz says what is wrong with the database
+    finally:
+        await database.close()
 
 
 class _Server(uvicorn.Server):

@@ -282,7 +282,7 @@ def _request_techniques() -> list[Entry]:
         ),
         _technique(
             "token schedule",
-            "/model/blocks/0/tokens",
+            "/model/blocks/tokens",
             ["merge", "prune", "pool", "patch_merge"],
             "activations of later blocks, which see fewer tokens (ToMe, arXiv 2210.09461; EViT,"
             " arXiv 2202.07800; Funnel, arXiv 2006.03236; Swin, arXiv 2103.14030)",
