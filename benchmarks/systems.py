@@ -113,7 +113,9 @@ def document(rows: list[dict[str, Any]]) -> str:
             "*Small* is the preset (or the example named), one real run of it on the CPU. *Large*"
             " is predicted for the CPU, at the size that the second table names, beside the same"
             " network with plain attention (and, where the system is no attention, without it)."
-            " Published numbers come from other hardware and other code; the column beside them is"
+            " Where attention drops probabilities, SDPA has no fused kernel on a CPU, and both"
+            " columns are alike. Published numbers come from other hardware and other code; the"
+            " column beside them is"
             " the same quantity, simulated.",
             "",
             HEADER,
