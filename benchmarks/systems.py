@@ -71,7 +71,7 @@ def line(found: dict[str, Any]) -> str:
         _count(small["measured"]),
         _error(small["predicted"], small["measured"]),
         *(_mib(large.get(name)) for name in ("this", "eager", "sdpa")),
-        "<br>".join(f"{f['what']}: {f['published']:,g} {f['unit']}" for f in found["figures"]),
+        "<br>".join(f"{f['what']}: {f['published']:,.7g} {f['unit']}" for f in found["figures"]),
         "<br>".join(_number(f) for f in found["figures"]),
     ]
     return f"| {' | '.join(cells)} |"
@@ -97,7 +97,7 @@ def _number(figure: dict[str, Any]) -> str:
     simulated = figure["simulated"]
     if isinstance(simulated, str):
         return simulated[:60].replace("|", "/")
-    return f"{simulated:,.6g} {figure['unit']} ({simulated / figure['published'] - 1:+.1%})"
+    return f"{simulated:,.7g} {figure['unit']} ({simulated / figure['published'] - 1:+.1%})"
 
 
 def document(rows: list[dict[str, Any]]) -> str:

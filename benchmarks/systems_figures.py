@@ -29,14 +29,14 @@ def predicted(case: dict[str, Any], device: str = "cpu") -> Prediction:
     return simulate(traced(case, device))
 
 
-def million_parameters(preset: str) -> Quantity:
-    """Of the preset in its paper's size."""
-    inference = {"mode": "inference", "sequence_length": 64}
+def million_parameters(name: str, task: str | None = None) -> Quantity:
+    """Of the preset in its paper's size, with the head of another task where one is named."""
+    model = PRESETS[name].description("paper").model_dump(mode="json", exclude_unset=True)
 
     def run() -> float:
-        example = {**PRESETS[preset].example_workload("paper"), "batch_size": 1, **inference}
-        model = {"source": "preset", "name": preset, "size": "paper"}
-        return predicted({"model": model, "workload": example}).parameter_count / 1e6
+        workload = {"mode": "inference", "sequence_length": 64}
+        asked = model if task is None else {**model, "task": task}
+        return predicted({"model": asked, "workload": workload}).parameter_count / 1e6
 
     return run
 
@@ -62,15 +62,6 @@ def slope(few: dict[str, Any], many: dict[str, Any], device: str, by: float = 1)
     return run
 
 
-def ratio(case: dict[str, Any], other: dict[str, Any], device: str) -> Quantity:
-    """Peak of the second request over that of the first."""
-
-    def run() -> float:
-        return predicted(other, device).peak_bytes / predicted(case, device).peak_bytes
-
-    return run
-
-
 def kept_mib(case: dict[str, Any], device: str = "cpu") -> Quantity:
     """What the forward of a training step leaves for its backward."""
 
@@ -80,6 +71,12 @@ def kept_mib(case: dict[str, Any], device: str = "cpu") -> Quantity:
         return float(tape.live_bytes[end - 1] - tape.live_bytes[first - 1]) / MIB
 
     return run
+
+
+def kept_slope(few: dict[str, Any], many: dict[str, Any], device: str) -> Quantity:
+    """MiB that the second request's forward keeps more for its backward."""
+    less, more = kept_mib(few, device), kept_mib(many, device)
+    return lambda: more() - less()
 
 
 def cache_saved(none: dict[str, Any], whole: dict[str, Any], kept: dict[str, Any]) -> Quantity:
