@@ -103,7 +103,8 @@ def _number(figure: dict[str, Any]) -> str:
 def document(rows: list[dict[str, Any]]) -> str:
     """The page with both tables."""
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    truths = [f"| {r['name']} | {r['source']} | {r['truth']} |" for r in rows]
+    sizes = {system.name: system.size() for system in SYSTEMS}
+    truths = [f"| {r['name']} | {r['source']} | {sizes[r['name']]} | {r['truth']} |" for r in rows]
     return "\n".join(
         [
             "# Every system beside its paper",
@@ -111,7 +112,7 @@ def document(rows: list[dict[str, Any]]) -> str:
             f"Made by `python -m benchmarks.systems --write benchmarks/systems.md`; {used}.",
             "",
             "*Small* is the preset (or the example named), one real run of it on the CPU. *Large*"
-            " is predicted for the CPU, at the size that the second table names, beside the same"
+            " is predicted for the CPU, as the second table says (SGD in training), beside the same"
             " network with plain attention (and, where the system is no attention, without it)."
             " Where attention drops probabilities, SDPA has no fused kernel on a CPU, and both"
             " columns are alike. Published numbers come from other hardware and other code; the"
@@ -123,8 +124,8 @@ def document(rows: list[dict[str, Any]]) -> str:
             "",
             "## What each saves, and what it does not",
             "",
-            "| system | source | |",
-            "|---|---|---|",
+            "| system | source | large | |",
+            "|---|---|---|---|",
             *truths,
             "",
         ]

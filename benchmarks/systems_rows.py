@@ -48,6 +48,18 @@ class System:
         twins = self.twins or {name: plain(self.large, name) for name in ("eager", "sdpa")}
         return {"this": self.large, **twins}
 
+    def size(self) -> str:
+        """What the large case is, in words."""
+        if self.large is None:
+            return "-"
+        workload = self.large["workload"]
+        batch, length = workload["batch_size"], workload["sequence_length"]
+        of = f"{batch} images" if length == 1 else f"{batch} x {length:,} tokens"
+        mode = {"train": "training", "generation": "16 new tokens after"}.get(
+            workload.get("mode", "train"), "inference"
+        )
+        return f"{mode}, {of}"
+
 
 def small(name: str, **workload: Any) -> Case:
     """A preset as it runs on a CPU in seconds."""
