@@ -112,8 +112,9 @@ def document(rows: list[dict[str, Any]]) -> str:
             f"Made by `python -m benchmarks.systems --write benchmarks/systems.md`; {used}.",
             "",
             "*Small* is the preset (or the example named), one real run of it on the CPU. *Large*"
-            " is predicted for the CPU, as the second table says (SGD, if no other optimizer is the system), beside the same"
-            " network with plain attention (and, where the system is no attention, without it)."
+            " is predicted for the CPU, as the second table says (SGD, if no other optimizer is the"
+            " system), beside the same network with plain attention (and, where the system is no"
+            " attention, without it)."
             " Where attention drops probabilities, SDPA has no fused kernel on a CPU, and both"
             " columns are alike. Published numbers come from other hardware and other code; the"
             " column beside them is"

@@ -62,8 +62,8 @@ STATES = (
         "Mamba",
         "arXiv 2312.00752",
         "A state instead of keys and values. A scan that keeps its states is larger than"
-        " attention; in chunks, computed again in backward, it keeps one state in 64, still more than"
-        " SDPA.",
+        " attention; in chunks, computed again in backward, it keeps one state in 64, still more"
+        " than SDPA.",
         small("mamba-blocks"),
         asked(network({"kind": "mamba"}, "text-generation"), 1, 4_096),
         {
