@@ -4,7 +4,7 @@
 #   PYTHON       interpreter for .venv; the first of python3.11 ... python3 that is new enough
 #   TORCH_INDEX  package index to take torch from, for example the CPU-only one that
 #                https://pytorch.org/get-started/locally/ names; empty: pip's own configuration
-#   PYTEST_ARGS  passed on to pytest
+#   PYTEST_ARGS  passed on to pytest; two processes, if nothing else is given
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -16,7 +16,8 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 TORCH_INDEX ?=
-PYTEST_ARGS ?=
+# Two at a time halve the suite; files stay whole, since their tests share servers and models.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 # A hub is never asked, in no target.
 export HF_HUB_OFFLINE := 1
