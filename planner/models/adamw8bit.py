@@ -128,13 +128,15 @@ def _in_blocks(numbers: Tensor, scales: Tensor, change: Callable[[Tensor, Tensor
         change(numbers[whole * BLOCK :], scales[-1:])
 
 
-@lru_cache
 def scale_of_codes(signed: bool) -> Tensor:
-    """`numbers_of_codes` as fp32."""
+    """`numbers_of_codes` as fp32. Made anew each time: one that a process keeps would be there in
+    its second job, and not in another process's first.
+    """
     return torch.tensor(numbers_of_codes(signed), dtype=torch.float32)
 
 
-def numbers_of_codes(signed: bool) -> list[float]:
+@lru_cache
+def numbers_of_codes(signed: bool) -> tuple[float, ...]:
     """The 256 (or 255) numbers in [-1, 1] (or [0, 1]) that a byte can stand for, ascending.
 
     Dynamic tree quantization: leading zeros give the power of ten, the bits after them a fraction
@@ -147,4 +149,4 @@ def numbers_of_codes(signed: bool) -> list[float]:
         edges = torch.linspace(0.1, 1, steps)
         means = ((edges[:-1] + edges[1:]) / 2 * 10.0 ** (exponent - exponents + 1)).tolist()
         numbers += means + ([-mean for mean in means] if signed else [])
-    return sorted(numbers)
+    return tuple(sorted(numbers))

@@ -35,6 +35,7 @@ CASES = {
         "text-generation",
         {"optimizer": {"name": "galore_adamw", "rank": 16}, "precision": "bf16"},
     ),
+    "gpt2 8-bit states": ("gpt2", "text-generation", {"optimizer": {"name": "adamw8bit"}}),
     "t5": ("t5", "text2text-generation", {"target_length": 16}),
     "t5 generation": (
         "t5",
