@@ -10,12 +10,14 @@ from asgi_correlation_id import correlation_id
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import keys, repository
 from app.access.keys import Identity
 from app.context import Context
+from app.errors import NotReady
 from app.kit.problems import HTTP_PROBLEMS, response
 from app.models import AuditEntry
 
@@ -60,12 +62,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
         context: Context = scope["app"].state.context
-        identity, refusal = await self._judge(scope, context)
+        try:
+            identity, refusal = await self._judge(scope, context)
+        except OperationalError:
+            _log.exception("the database does not answer")
+            away = NotReady("the database does not answer").problem()
+            await response(away, 503, {"Retry-After": "5"})(scope, receive, send)
+            return
         if refusal is not None:
             kind, title = HTTP_PROBLEMS[refusal.status]
             problem = {"type": kind, "title": title, "detail": refusal.detail}
             await response(problem, refusal.status, refusal.headers)(scope, receive, send)
-            await self._note(scope, context, identity, refusal.status, None)
+            # Of strangers nothing is stored: they could fill the database.
+            if identity is not None:
+                await self._note(scope, context, identity, refusal.status, None)
             return
         ended: list[tuple[int, str | None]] = []
 
