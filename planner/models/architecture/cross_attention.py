@@ -12,15 +12,6 @@ from planner.models.architecture.heads import LinearQKV, MultiHeadAttention
 from planner.models.architecture.projections import linear
 
 
-class CrossQKV(LinearQKV):
-    """Q of x [B, S, H], K and V of a context [B, N, H]."""
-
-    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        """Q, K, V."""
-        assert self.k_proj is not None, "queries and keys are of two sequences"
-        return self.q_proj(x), self.k_proj(context), self.v_proj(context)
-
-
 def build_cross_attention(model: ArchitectureModel, spec: Attention) -> MultiHeadAttention:
     """The module [B, S, H], [B, N, H] -> [B, S, H], with scores [B, A, S, N].
 
@@ -34,7 +25,7 @@ def build_cross_attention(model: ArchitectureModel, spec: Attention) -> MultiHea
     bias, rank = spec.projection.bias, spec.projection.rank
     mixer = SdpaMixer if spec.implementation == "sdpa" else EagerMixer
     return MultiHeadAttention(
-        CrossQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=False),
+        LinearQKV(model.hidden_size, width, values, bias=bias, rank=rank, shared=False),
         mixer(False, spec.attention_dropout),
         linear(width, model.hidden_size, bias=bias, rank=rank),
         head_dim,

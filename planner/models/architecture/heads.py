@@ -26,10 +26,10 @@ class LinearQKV(nn.Module):
         self.k_proj = None if shared else linear(hidden, value, bias=bias, rank=rank)
         self.v_proj = linear(hidden, value, bias=bias, rank=rank)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Q, K, V."""
-        q = self.q_proj(x)
-        return q, q if self.k_proj is None else self.k_proj(x), self.v_proj(x)
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Q, K, V; with a context [B, N, H], K and V are of that."""
+        q, others = self.q_proj(x), x if context is None else context
+        return q, q if self.k_proj is None else self.k_proj(others), self.v_proj(others)
 
 
 class MemoryQKV(nn.Module):

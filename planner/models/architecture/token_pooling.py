@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from planner.models.architecture.blocks import PostNorm, PreNorm
-from planner.models.architecture.heads import LinearQKV, MultiHeadAttention
+from planner.models.architecture.heads import MultiHeadAttention
 from planner.models.architecture.keyed import feed
 
 
@@ -45,25 +45,10 @@ class TokenPooling(nn.Module):
         return pool(image, self.stride).flatten(2).transpose(1, 2)
 
 
-class PooledQueryAttention(MultiHeadAttention):
-    """Dense attention of fewer tokens to all (`pool_q_only` in the code of Funnel's authors)."""
-
-    def forward(self, queries: Tensor, x: Tensor) -> Tensor:  # type: ignore[override]
-        """[B, S', H], [B, S, H] -> [B, S', H]."""
-        assert isinstance(self.qkv, LinearQKV), "the rules ask for linear projections"
-        assert self.qkv.k_proj is not None, "only LSH attention has no keys of its own"
-        inputs = (
-            (self.qkv.q_proj, queries),
-            (self.qkv.k_proj, x),
-            (self.qkv.v_proj, x),
-        )
-        mixed = self.mixer(*(self._split(proj(tokens)) for proj, tokens in inputs))
-        output: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
-        return output
-
-
 class QueryPoolingBlock(nn.Module):
-    """A block whose stream is pooled, while its attention still sees all tokens."""
+    """A block whose stream is pooled, while its attention still sees all tokens (`pool_q_only` in
+    the code of Funnel's authors).
+    """
 
     def __init__(
         self,
@@ -75,7 +60,7 @@ class QueryPoolingBlock(nn.Module):
         assert isinstance(attention.function, MultiHeadAttention), "the rules ask for dense"
         self.pooling = pooling
         self.norm = attention.norm
-        self.attention = PooledQueryAttention.of(attention.function)
+        self.attention = attention.function
         self.dropout = attention.dropout
         self.feed_forward = feed_forward
         self.is_pre_norm = isinstance(attention, PreNorm)
