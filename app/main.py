@@ -35,6 +35,7 @@ from app.runs import endpoints as runs
 from app.runs.schemas import RunCreate
 from app.settings import Settings
 from app.simulations import endpoints as simulations
+from app.sweeps import endpoints as sweeps
 from app.workers import endpoints as workers
 from planner.check import check as planner_check
 from planner.check import check_plan as planner_check_plan
@@ -43,6 +44,7 @@ from planner.designs.request import DesignSearchRequest
 from planner.devices import DeviceProfile
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
+from planner.sweeps import SweepRequest
 
 _log = logging.getLogger(__name__)
 _DESCRIPTION = """\
@@ -54,7 +56,14 @@ Bytes are integers in fields named `*_bytes`. Errors are RFC 9457 problems. List
 first: pass `next_cursor` as `cursor` for the next one.
 """
 
-_BODIES = (SimulationRequest, PlanRequest, RunCreate, DesignSearchRequest, DeviceProfile)
+_BODIES = (
+    SimulationRequest,
+    PlanRequest,
+    RunCreate,
+    SweepRequest,
+    DesignSearchRequest,
+    DeviceProfile,
+)
 
 Check = Callable[[SimulationRequest], SimulationRequest]
 CheckPlan = Callable[[PlanRequest], PlanRequest]
@@ -103,6 +112,7 @@ def create_app(
         simulations.router,
         plans.router,
         runs.router,
+        sweeps.router,
         design_searches.router,
         devices.router,
         catalogue.router,

@@ -1,4 +1,4 @@
-"""Who answers `simulate`, `plan` and `run`: a service, or this process with `--local`."""
+"""Who answers `simulate`, `plan`, `sweep` and `run`: a service, or this process with `--local`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ class Backend(Protocol):
 
     def plan(self, body: Resource, on_progress: OnProgress) -> Resource:
         """Find a strategy; the plan as it ended."""
+
+    def sweep(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Predict every combination; the sweep as it ended."""
 
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress

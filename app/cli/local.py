@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -18,14 +19,16 @@ from planner.devices import BUILTIN, builtin_device
 from planner.errors import FieldProblem, InvalidRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
+from planner.sweeps import SweepPoint, SweepRequest, sweep_points
+from planner.variation import Space
 from profiler.executor import Executor
 from profiler.limits import Limits
 from profiler.outcome import Outcome
 
 _LIMITS = Limits(wall_seconds=1800.0)
-_FIELDS = known_fields(SimulationRequest, PlanRequest)
+_FIELDS = known_fields(SimulationRequest, PlanRequest, SweepRequest)
 
-Request = TypeVar("Request", SimulationRequest, PlanRequest)
+Request = TypeVar("Request", SimulationRequest, PlanRequest, SweepRequest)
 Job = Callable[..., Coroutine[Any, Any, Outcome]]
 
 
@@ -40,6 +43,12 @@ class Local:
         """Find a strategy, in a child of this process."""
         request = check_plan(_parse(PlanRequest, body))
         return asyncio.run(_Session(request, on_progress).plan())
+
+    def sweep(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Predict every combination, one after the other, each in a child of this process."""
+        request = _parse(SweepRequest, body)
+        points = sweep_points(request, check)
+        return asyncio.run(_Sweep(request, points, on_progress).answer())
 
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress
@@ -69,17 +78,22 @@ class Local:
 class _Session:
     """One command's work: the checked request, and an executor for as long as it takes."""
 
-    def __init__(self, request: SimulationRequest | PlanRequest, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        request: SimulationRequest | PlanRequest,
+        on_progress: OnProgress,
+        executor: Executor | None = None,
+    ) -> None:
         device = builtin_device(request.device)
         self._request = request.model_dump(mode="json")
         self._device = device.model_dump(mode="json")
         self._on_progress = on_progress
-        self._executor = Executor()
+        self._executor = executor or Executor()
 
     async def simulate(self) -> Resource:
         await self._executor.start()
         try:
-            return await self._predict()
+            return await self.predict()
         finally:
             await self._executor.stop()
 
@@ -95,7 +109,7 @@ class _Session:
     async def run(self) -> Resource:
         await self._executor.start()
         try:
-            simulation = await self._predict()
+            simulation = await self.predict()
             if simulation["status"] != "succeeded":
                 return simulation
             run = _resource(await self._carry_out(self._executor.run), self._request)
@@ -103,7 +117,8 @@ class _Session:
         finally:
             await self._executor.stop()
 
-    async def _predict(self) -> Resource:
+    async def predict(self) -> Resource:
+        """Predict with the executor that runs already."""
         return _resource(await self._carry_out(self._executor.simulate), self._request)
 
     async def _carry_out(self, job: Job) -> Outcome:
@@ -111,6 +126,49 @@ class _Session:
             self._on_progress({"status": "running", "progress": progress})
 
         return await job(self._request, self._device, limits=_LIMITS, on_progress=report)
+
+
+class _Sweep:
+    """The points of a sweep, with one executor for all."""
+
+    def __init__(
+        self, request: SweepRequest, points: list[SweepPoint], on_progress: OnProgress
+    ) -> None:
+        self._request = request
+        self._points = points
+        self._on_progress = on_progress
+
+    async def answer(self) -> Resource:
+        space, points = Space.of(self._request), []
+        async with Executor() as executor:
+            for number, point in enumerate(self._points):
+                self._tell(number)
+                found = await self._simulated(point, executor)
+                points.append({"number": number, "values": space.choices(number), **found})
+        counts = Counter(point["status"] for point in points)
+        return {
+            "status": "succeeded" if counts["succeeded"] else "failed",
+            "counts": {"total": len(points), **counts},
+            "request": self._request.model_dump(mode="json"),
+            "points": points,
+        }
+
+    async def _simulated(self, point: SweepPoint, executor: Executor) -> Resource:
+        if point.request is None:
+            return {"status": "failed", "problem": point.error.problem() if point.error else None}
+        session = _Session(point.request, lambda progress: None, executor)
+        simulation = await session.predict()
+        prediction = simulation.get("prediction") or {}
+        names = ("peak_bytes", "reserved_bytes", "device_bytes", "fits", "step_seconds")
+        return {
+            "status": simulation["status"],
+            "problem": simulation.get("problem"),
+            **{name: prediction.get(name) for name in names},
+        }
+
+    def _tell(self, done: int) -> None:
+        counts = {"total": len(self._points), "succeeded": done, "failed": 0, "cancelled": 0}
+        self._on_progress({"status": "running", "counts": counts})
 
 
 def _simulation(body: Resource) -> SimulationRequest:

@@ -39,6 +39,11 @@ class Server:
         plan = self._post("/v1/plans", body, wait_s=_SHORT_WAIT_S)
         return self._finish(plan, "/v1/plans", on_progress)
 
+    def sweep(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """POST a sweep and wait until all of it has ended."""
+        sweep = self._post("/v1/sweeps", body, wait_s=_SHORT_WAIT_S)
+        return self._finish(sweep, "/v1/sweeps", on_progress)
+
     def run(self, simulation_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
         """Run a stored simulation for real and wait until the run has ended, however it has."""
         return self._run({"simulation_id": simulation_id}, labels, on_progress)

@@ -15,7 +15,7 @@ from app.errors import Conflict, NotFound
 from app.jobs import artifacts, idempotency, lifecycle
 from app.jobs.lifecycle import Job
 from app.kit.ids import is_id
-from app.models import Event, JobAttempt, JobStatus, Run
+from app.models import Event, JobAttempt, JobStatus, Run, SweepPoint
 
 Table = TypeVar("Table", bound=Job)
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
 
     Raises:
         NotFound: there is no such job.
-        Conflict: a simulation or a plan still has runs.
+        Conflict: a simulation or a plan still has runs, or belongs to a sweep.
     """
     await read(context, table, job_id)
     async with context.database.write() as session:
@@ -60,7 +60,7 @@ async def delete_finished(
     """Delete a finished job with everything that it left.
 
     Raises:
-        Conflict: a simulation or a plan still has runs.
+        Conflict: a simulation or a plan still has runs, or belongs to a sweep.
     """
     async with database.write() as session:
         await lifecycle.lock(session, job_id)  # a run of it may be on its way
@@ -68,6 +68,9 @@ async def delete_finished(
         runs = select(func.count()).select_from(Run).where(refer)
         if count := await session.scalar(runs):
             raise Conflict(f"{count} runs refer to {job_id}; delete them first")
+        sweeps = select(func.count()).where(SweepPoint.simulation_id == job_id)
+        if count := await session.scalar(sweeps):
+            raise Conflict(f"{count} sweeps refer to {job_id}; delete them first")
         await session.execute(delete(table).where(table.id == job_id))
         await session.execute(delete(JobAttempt).where(JobAttempt.job_id == job_id))
         await artifacts.discard(session, job_id)

@@ -76,20 +76,26 @@ async def submit(
     digest = content_hash(checked, versions())
     submission = Submission(table, queue, request, checked, digest, key)
     async with context.database.read() as session:
-        await _check_device(session, checked)
+        await check_device(session, checked)
         if key is None and (known := await repository.find_reusable(session, table, digest)):
             return known, False
     while True:
         try:
             async with context.database.write() as session:
-                return await _store(context, session, submission)
+                return await store(context, session, submission)
         except idempotency.LostRace:
             continue
 
 
-async def _store(
+async def store(
     context: Context, session: AsyncSession, submission: Submission[Answer]
 ) -> tuple[Answer, bool]:
+    """The row of a submission in the transaction of the session, and whether it was made now.
+
+    Raises:
+        LostRace: another request was committed meanwhile: roll back and look again.
+        IdempotencyKeyReused: the key was given with another body before.
+    """
     table, key, request = submission.table, submission.key, submission.request
     scope = submission.scope
     if key is not None and (known := await idempotency.find(session, scope, key, request)):
@@ -112,7 +118,12 @@ async def _store(
     return row, created
 
 
-async def _check_device(session: AsyncSession, request: SimulationRequest | PlanRequest) -> None:
+async def check_device(session: AsyncSession, request: SimulationRequest | PlanRequest) -> None:
+    """Refuse a request for a device that there is no profile of.
+
+    Raises:
+        InvalidRequest: names the ones there are.
+    """
     names = request.devices if isinstance(request, DesignSearchRequest) else [request.device]
     for name in names:
         profile = None if "\0" in name else await device_profile(session, name)

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from planner.data import Data
 from planner.quantities import Bytes
-from planner.request import SimulationRequest, check_bounded
+from planner.variation import VariedRequest
 
 MAX_DESIGNS = 4_096
 MAX_EVALUATIONS = 256
 
 Objective = Literal["peak_bytes", "step_seconds", "cost", "score"]
-Pointer = Annotated[str, Field(pattern=r"^(/[^/]+)+$", max_length=300)]
-
-
-class Axis(Data):
-    """One thing that designs differ in: the values of a field of the request."""
-
-    pointer: Pointer = Field(
-        description="JSON pointer (RFC 6901) into the request, such as "
-        "`/model/config/hidden_size`, `/workload/batch_size` or `/device`"
-    )
-    also: list[Pointer] = Field(
-        [], max_length=8, description="further fields that take the same value"
-    )
-    values: list[Any] = Field(min_length=1, max_length=64)
-
-    @model_validator(mode="after")
-    def _is_bounded(self) -> Axis:
-        check_bounded({"values": self.values})
-        if any(value in self.values[:index] for index, value in enumerate(self.values)):
-            raise ValueError("values has one twice; leave one out")
-        return self
 
 
 class Transformer(Data):
@@ -58,7 +37,7 @@ class Constraints(Data):
     score: float | None = Field(None, gt=0, description="at least")
 
 
-class DesignSearchRequest(SimulationRequest):
+class DesignSearchRequest(VariedRequest):
     """The body of `POST /v1/design-searches`: a simulation, and what of it varies."""
 
     model_config = ConfigDict(
@@ -80,9 +59,6 @@ class DesignSearchRequest(SimulationRequest):
         }
     )
 
-    vary: list[Axis] = Field(
-        [], max_length=16, description="the space: every combination of the axes' values"
-    )
     transformer: Transformer | None = Field(
         None, description="axes of a transformer's sizes, by name; of `source: transformers`"
     )
@@ -104,11 +80,3 @@ class DesignSearchRequest(SimulationRequest):
         description="designs to simulate at most; those found in the store do not count",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1)
-
-    @property
-    def devices(self) -> list[str]:
-        """Names of the devices that the designs are for."""
-        for axis in self.vary:
-            if "/device" in (axis.pointer, *axis.also):
-                return [str(name) for name in axis.values]
-        return [self.device]

@@ -44,6 +44,7 @@ async def test_old_jobs_go_with_their_files_and_what_runs_need_stays(client, dat
     kept = client.post("/v1/runs", json={"simulation_id": needed}).json()["id"]
     before, engine = utc_now() - timedelta(days=90), EngineClient(settings.url)
     expected = {
+        "sweep": 0,
         "design_search": 0,
         "run": 0,
         "plan": 0,
@@ -51,14 +52,14 @@ async def test_old_jobs_go_with_their_files_and_what_runs_need_stays(client, dat
         "audit entry": 0,
     }
     assert await count_old(database, before) == expected
-    assert await prune(database, engine, before) == {"simulation": 1, "audit entry": 0}
+    assert await prune(database, engine, before) == {"sweep": 0, "simulation": 1, "audit entry": 0}
     assert await ids(database, Simulation) == {young, needed, waiting}
     assert await ids(database, Run) == {kept}
     assert client.get(f"/v1/simulations/{old}").status_code == 404
     async with database.read() as session:
         files = select(func.count()).select_from(Artifact).where(Artifact.job_id == old)
         assert await session.scalar(files) == 0
-    assert await prune(database, engine, before) == {"audit entry": 0}
+    assert await prune(database, engine, before) == {"sweep": 0, "audit entry": 0}
     await engine.close()
 
 
@@ -71,6 +72,6 @@ async def test_runs_that_go_do_not_keep_what_they_ran(client, database, settings
         await session.execute(update(AuditEntry).values(at=utc_now() - OLD))
     engine = EngineClient(settings.url)
     counts = await prune(database, engine, utc_now() - timedelta(days=90))
-    assert counts == {"run": 1, "simulation": 1, "audit entry": 3}
+    assert counts == {"sweep": 0, "run": 1, "simulation": 1, "audit entry": 3}
     assert not await ids(database, Run) | await ids(database, Simulation)
     await engine.close()

@@ -36,6 +36,14 @@ class TestAgainstAService:
         assert finished.returncode == 3
         assert "Does not fit" in finished.stdout
 
+    def test_sweep_predicts_every_combination_and_stores_it(self, service):
+        axes = ["--vary", "batch_size=1,2", "--vary", "checkpointing=none,full"]
+        finished = headroom("sweep", *TINY, *axes, "--json", HEADROOM_SERVER=service.url)
+        assert finished.returncode == 0, finished.stderr
+        sweep = json.loads(finished.stdout)
+        assert [point["status"] for point in sweep["points"]] == ["succeeded"] * 4
+        assert service.get(f"/v1/sweeps/{sweep['id']}")["counts"]["succeeded"] == 4
+
     def test_a_device_with_too_little_memory_ends_with_3(self, service):
         profile = {"name": "tiny-cpu", "kind": "cpu", "memory_bytes": 1024}
         service._post("/v1/devices", profile)
@@ -91,6 +99,13 @@ class TestWithoutAService:
         run = json.loads(finished.stdout)
         assert abs(run["relative_error"]) < 0.01
         assert run["phases"][0]["predicted_peak_bytes"] > 0
+
+    def test_a_local_sweep_says_what_does_not_fit(self):
+        finished = headroom(
+            "sweep", *TINY, "--vary", "batch_size=1,64", "--local", "--memory", "3MiB"
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert finished.stdout.count("!") == 1
 
     def test_local_refuses_a_wrong_request_with_2(self):
         finished = headroom("simulate", *TINY, "--set", "n_head=7", "--local")

@@ -2,7 +2,7 @@ import pytest
 
 from planner.designs.check import check_design_search
 from planner.designs.request import DesignSearchRequest
-from planner.designs.space import DesignSpace, put
+from planner.designs.space import DesignSpace
 from planner.errors import InvalidRequest
 from tests.planner.designs.spaces import BERT, asked
 
@@ -64,17 +64,6 @@ class TestSpace:
         assert space.extrapolates(number[8, "cpu"], seen)
         assert space.extrapolates(number[2, "t4"], seen)
         assert space.extrapolates(number[2, "cpu"], [])
-
-    @pytest.mark.parametrize("pointer", ["/a/b/c", "/list/2", "/list/x", "/missing/x"])
-    def test_there_is_no_place_for_some_pointers(self, pointer):
-        with pytest.raises(LookupError):
-            put({"a": {"b": 1}, "list": [1, 2]}, pointer, 3)
-
-    def test_a_pointer_leads_into_lists_and_to_new_fields(self):
-        body = {"list": [{"x": 1}], "object": {}}
-        put(body, "/list/0/x", 2)
-        put(body, "/object/a~1b", 3)
-        assert body == {"list": [{"x": 2}], "object": {"a/b": 3}}
 
 
 class TestCheck:

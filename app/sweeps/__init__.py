@@ -1,0 +1,1 @@
+"""Sweeps: a simulation of every combination of some values."""
