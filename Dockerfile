@@ -32,10 +32,11 @@ RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))
 COPY alembic alembic
 COPY planner planner
 COPY profiler profiler
+COPY headroom_client headroom_client
 COPY app app
 # Editable, since the migrations are found beside the package.
 RUN pip install --no-deps --editable .; \
-    python -m compileall -q app planner profiler; \
+    python -m compileall -q app headroom_client planner profiler; \
     headroom --version
 
 FROM python:${PYTHON_VERSION}-slim
