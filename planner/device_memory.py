@@ -42,6 +42,7 @@ def served(tape: Tape, device: DeviceProfile) -> Tape:
     }
     meta = tape.meta | {
         "memory": memory,
+        "allocator": device.allocator,
         "limitations": tape.meta["limitations"] + limitations,
     }
     return replace(

@@ -87,7 +87,11 @@ GRAPH_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {}}},
     **problems(404, 409),
 }
+_FILES = (
+    *("application/json", "application/graphml+xml", "text/csv"),
+    *("application/vnd.apache.parquet", "application/octet-stream"),
+)
 EXPORT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {}, "application/graphml+xml": {}, "text/csv": {}}},
+    200: {"content": {media_type: {} for media_type in _FILES}},
     **problems(404, 409),
 }

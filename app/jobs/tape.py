@@ -1,8 +1,9 @@
-"""What is computed from the tape of a simulation or a plan: timeline, graph and arena."""
+"""What is computed from the tape of a simulation or a plan: timeline, graph and files."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ from app.context import Context
 from app.jobs import artifacts
 from app.jobs.lifecycle import Job
 from app.jobs.service import compute
+from planner.export.chrome_trace import chrome_trace
+from planner.export.memory_snapshot import memory_snapshot
+from planner.export.table import write_csv, write_parquet
 from planner.tape import Tape
 
 Depth = Annotated[
@@ -26,17 +30,25 @@ MaxPoints = Annotated[int, Query(ge=10, le=20_000, description="most points of a
 
 
 class ExportFormat(StrEnum):
-    """Files for other tools: the graph, or the buffers of a static memory plan."""
+    """Files for other tools."""
 
     GRAPHML = "graphml"
     NODE_LINK = "node-link"
+    CHROME_TRACE = "chrome-trace"
+    MEMORY_SNAPSHOT = "memory-snapshot"
+    CSV = "csv"
+    PARQUET = "parquet"
     ARENA = "arena"
 
 
 _MEDIA = {
     ExportFormat.GRAPHML: ("application/graphml+xml", "graphml"),
     ExportFormat.NODE_LINK: ("application/json", "json"),
-    ExportFormat.ARENA: ("text/csv", "csv"),
+    ExportFormat.CHROME_TRACE: ("application/json", "trace.json"),
+    ExportFormat.MEMORY_SNAPSHOT: ("application/octet-stream", "pickle"),
+    ExportFormat.CSV: ("text/csv", "csv"),
+    ExportFormat.PARQUET: ("application/vnd.apache.parquet", "parquet"),
+    ExportFormat.ARENA: ("text/csv", "arena.csv"),
 }
 
 
@@ -63,24 +75,15 @@ async def export_tape(
     *,
     as_file: bool = False,
 ) -> Response:
-    """The computation graph, collapsed to `depth`, or the arena, as a response.
+    """A file for other tools as a response; graphs collapsed to `depth`.
 
     Raises:
         Conflict: the job has not succeeded.
     """
 
     def work(data: bytes) -> bytes:
-        from planner.graph import build_graph, collapse, graphml, node_link
-
         tape = Tape.load(data)
-        if format is ExportFormat.ARENA:
-            return _arena(tape)
-        graph = build_graph(tape)
-        if depth is not None:
-            graph = collapse(graph, depth)
-        if format is ExportFormat.GRAPHML:
-            return graphml(graph)
-        return json.dumps(node_link(graph), separators=(",", ":"), allow_nan=False).encode()
+        return _WRITERS[format](tape) if format in _WRITERS else _graph(tape, format, depth)
 
     content = await compute(context, job, artifacts.TAPE, work)
     media_type, suffix = _MEDIA[format]
@@ -90,9 +93,29 @@ async def export_tape(
     return Response(content, media_type=media_type, headers=headers)
 
 
+def _graph(tape: Tape, format: ExportFormat, depth: int | None) -> bytes:
+    from planner.graph import build_graph, collapse, graphml, node_link
+
+    graph = build_graph(tape)
+    if depth is not None:
+        graph = collapse(graph, depth)
+    if format is ExportFormat.GRAPHML:
+        return graphml(graph)
+    return json.dumps(node_link(graph), separators=(",", ":"), allow_nan=False).encode()
+
+
 def _arena(tape: Tape) -> bytes:
     from planner.arena import arena_of, pack, write_csv
 
     buffers = arena_of(tape).buffers
     # Without a search: `headroom arena` does that, in a process of its own.
     return write_csv(buffers, pack(buffers, seconds_limit=0).offsets).encode()
+
+
+_WRITERS: dict[ExportFormat, Callable[[Tape], bytes]] = {
+    ExportFormat.CHROME_TRACE: chrome_trace,
+    ExportFormat.MEMORY_SNAPSHOT: memory_snapshot,
+    ExportFormat.CSV: write_csv,
+    ExportFormat.PARQUET: write_parquet,
+    ExportFormat.ARENA: _arena,
+}

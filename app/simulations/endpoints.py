@@ -103,8 +103,10 @@ async def graph(simulation_id: str, context: ContextDep, depth: Depth = None) ->
 async def export(
     simulation_id: str, format: ExportFormat, context: ContextDep, depth: Depth = None
 ) -> Response:
-    """A file for other tools: the computation graph, or with `arena` the buffers of the step with
-    their lifetimes in ops and an offset for each in one arena.
+    """A file for other tools: the computation graph (`graphml`, `node-link`), a trace for Perfetto
+    (`chrome-trace`), a snapshot for pytorch.org/memory_viz (`memory-snapshot`), a row for each
+    storage (`csv`, `parquet`), or the buffers of the step with their lifetimes in ops and an offset
+    for each in one arena (`arena`).
     """
     simulation = await jobs.read(context, Simulation, simulation_id)
     return await export_tape(context, simulation, format, depth, as_file=True)

@@ -1,0 +1,1 @@
+"""Tapes as files for other tools. From the tape alone; no torch."""
