@@ -22,7 +22,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 # A hub is never asked, in no target.
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install demo serve test lint format constraints clean
+.PHONY: help install demo serve test docs lint format constraints clean
 
 help: ## print this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -47,6 +47,9 @@ serve: install ## start the service with one local worker
 
 test: install ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+docs: install ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 lint: install ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -7,7 +7,18 @@ import sys
 import typer
 
 from app.cli import render
-from app.cli.commands import arena, database, demo, keys, listing, plan, service, simulate, sweep
+from app.cli.commands import (
+    arena,
+    check,
+    database,
+    demo,
+    keys,
+    listing,
+    plan,
+    service,
+    simulate,
+    sweep,
+)
 from app.cli.console import err
 from app.cli.errors import CliError
 from planner.errors import HeadroomError, InvalidRequest
@@ -28,6 +39,7 @@ _SERVE = "Run a service"
 application.command(rich_help_panel=_ASK)(simulate.simulate)
 application.command(rich_help_panel=_ASK)(plan.plan)
 application.command(rich_help_panel=_ASK)(sweep.sweep)
+application.command(rich_help_panel=_ASK)(check.check)
 application.command(rich_help_panel=_ASK)(simulate.run)
 application.command(rich_help_panel=_ASK)(demo.demo)
 application.command(rich_help_panel=_ASK)(arena.arena)
@@ -59,8 +71,8 @@ def headroom(
     """Predict how much memory a PyTorch workload takes, and prove it by running it.
 
     Commands that need a service ask the one at --server (or the variable HEADROOM_SERVER);
-    `simulate`, `plan`, `sweep` and `run` also work without one: --local. The key that a service may
-    ask for is taken from the variable HEADROOM_API_KEY.
+    `simulate`, `plan`, `sweep`, `check` and `run` also work without one: --local. The key that a
+    service may ask for is taken from the variable HEADROOM_API_KEY.
 
     Exit codes: 0 done, 1 it failed, 2 the request or the command line is wrong, 3 it does not fit
     the memory.

@@ -1,6 +1,6 @@
 """Draws the README's picture: predicted memory by category over a training step, measured on top.
 
-    .venv/bin/pip install '.[docs]' && .venv/bin/python docs/pictures/memory.py
+    .venv/bin/pip install '.[pictures]' && .venv/bin/python docs/pictures/memory.py
 
 Traces the request and then runs it for real in this process; nothing in the picture is made up.
 """
