@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, or_, select
 from app.context import Context
 from app.database import Database
 from app.engine.client import EngineClient
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Forbidden, NotFound
 from app.jobs import artifacts, idempotency, lifecycle
 from app.jobs.lifecycle import Job
 from app.kit.ids import is_id
@@ -25,14 +25,46 @@ async def read(context: Context, table: type[Table], job_id: str) -> Table:
     """The job with that id.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none, or none that the caller sees.
     """
     job: Table | None = None
     if is_id(job_id, table.prefix):
         async with context.database.read() as session:
             job = await session.get(table, job_id)
-    if job is None:
+    if job is None or not context.caller.may_see(job):
         raise NotFound(f"there is no {table.kind} {job_id[:60]!r}")
+    return job
+
+
+async def read_own(context: Context, table: type[Table], job_id: str) -> Table:
+    """The job with that id, for changing it.
+
+    Raises:
+        NotFound: there is none, or none that the caller sees.
+        Forbidden: it is another's.
+    """
+    job = await read(context, table, job_id)
+    if not context.caller.may_change(job):
+        whose = "has no owner" if job.owner is None else f"is {job.owner!r}'s"
+        raise Forbidden(
+            f"{job_id} {whose}: only its owner's keys, or one of scope admin, may change it"
+        )
+    return job
+
+
+async def share(context: Context, table: type[Table], job_id: str, shared: bool) -> Table:
+    """Let others see a job, or no longer.
+
+    Raises:
+        NotFound: there is no such job.
+        Forbidden: it is another's.
+    """
+    await read_own(context, table, job_id)
+    async with context.database.write() as session:
+        job = await lifecycle.share(session, job_id, shared)
+    if job is None:  # deleted meanwhile
+        raise NotFound(f"there is no {table.kind} {job_id!r}")
+    assert isinstance(job, table)
     return job
 
 
@@ -41,9 +73,10 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
 
     Raises:
         NotFound: there is no such job.
+        Forbidden: it is another's.
         Conflict: a simulation or a plan still has runs.
     """
-    await read(context, table, job_id)
+    await read_own(context, table, job_id)
     async with context.database.write() as session:
         cancelled = await lifecycle.cancel(session, job_id)
     await context.engine.cancel(job_id)
@@ -63,7 +96,9 @@ async def delete_finished(
         Conflict: a simulation or a plan still has runs.
     """
     async with database.write() as session:
-        await lifecycle.lock(session, job_id)  # a run of it may be on its way
+        job = await lifecycle.lock(session, job_id)  # a run of it may be on its way
+        if job is None:
+            return  # deleted meanwhile
         refer = or_(Run.simulation_id == job_id, Run.plan_id == job_id)
         runs = select(func.count()).select_from(Run).where(refer)
         if count := await session.scalar(runs):
@@ -73,7 +108,8 @@ async def delete_finished(
         await artifacts.discard(session, job_id)
         await idempotency.forget(session, job_id)
         data = {"id": job_id, "kind": table.kind, "status": "deleted"}
-        session.add(Event(kind=table.kind, resource_id=job_id, data=data))
+        whose = {"owner": job.owner, "shared": job.shared}
+        session.add(Event(kind=table.kind, resource_id=job_id, data=data, **whose))
     await engine.delete(job_id)
 
 
