@@ -29,6 +29,13 @@ def upgrade() -> None:
             )
             batch_op.create_index(batch_op.f(f"ix_{table}_owner"), ["owner", "id"], unique=False)
             batch_op.create_index(
+                batch_op.f(f"ix_{table}_shared"),
+                ["id"],
+                unique=False,
+                postgresql_where=sa.text("shared"),
+                sqlite_where=sa.text("shared"),
+            )
+            batch_op.create_index(
                 batch_op.f(f"ix_{table}_turn"),
                 ["status", "owner", "queue", "priority"],
                 unique=False,
@@ -56,6 +63,7 @@ def downgrade() -> None:
     for table in _JOBS:
         with op.batch_alter_table(table, schema=None) as batch_op:
             batch_op.drop_index(batch_op.f(f"ix_{table}_turn"))
+            batch_op.drop_index(batch_op.f(f"ix_{table}_shared"))
             batch_op.drop_index(batch_op.f(f"ix_{table}_owner"))
             batch_op.drop_column("priority")
     for table in _OWNED:

@@ -16,6 +16,8 @@ from app.models import JobAttempt, JobStatus
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED
 
+_FIRST = 1
+"""The engine's least priority that can be asked for."""
 _ENDED_LATELY = 20
 _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 1, 600
 _RETRY_UNKNOWN_S = 60
@@ -57,14 +59,17 @@ async def next_turn(session: AsyncSession, table: type[Job], queue: str, owner: 
     Start-time fair queueing (Goyal, Vin and Cheng, 1996) with all jobs of one length: a job's tag
     is one more than that of its owner's last unfinished one, and at least that of the job which is
     next now. So the first job of an owner is about next whatever others have waiting, and none of
-    them waits for ever: the tags of newcomers rise with those that are taken.
+    them waits for ever: the tags of newcomers rise with those that are taken. Jobs without an owner
+    are all alike: the oldest is next.
     """
+    if owner is None:
+        return _FIRST
     waiting = func.min(case((table.status == JobStatus.QUEUED, table.priority)))
     at_work = func.max(case((table.status == JobStatus.RUNNING, table.priority)))
-    own = func.max(case((table.owner.is_not_distinct_from(owner), table.priority)))
+    own = func.max(case((table.owner == owner, table.priority)))
     on_queue = (table.status.in_(UNFINISHED), table.queue == queue)
     tags: Any = (await session.execute(select(waiting, at_work, own).where(*on_queue))).one()
-    next_tag = tags[0] if tags[0] is not None else tags[1] or 1
+    next_tag = tags[0] if tags[0] is not None else tags[1] or _FIRST
     return int(next_tag if tags[2] is None else max(next_tag, tags[2] + 1))
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import Index, MetaData, String, false
+from sqlalchemy import Index, MetaData, String, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
@@ -63,10 +63,12 @@ class JobColumns(OwnedColumns):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Index, ...]:
-        """For lists of what is one's own, and for turns and limits of unfinished jobs."""
+        """For lists of what one sees, and for turns and limits of unfinished jobs."""
         table = cls.__tablename__  # type: ignore[attr-defined]
+        shared = text("shared")
         return (
             Index(f"ix_{table}_owner", "owner", "id"),
+            Index(f"ix_{table}_shared", "id", postgresql_where=shared, sqlite_where=shared),
             Index(f"ix_{table}_turn", "status", "owner", "queue", "priority"),
         )
 
