@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, or_, true
 
 from app.access.keys import Identity, Scope
+from app.errors import Forbidden
 from app.models.base import OwnedColumns
 from app.settings import Settings
 
@@ -44,6 +45,18 @@ class Caller:
     def may_change(self, row: OwnedColumns) -> bool:
         """Whether the row is theirs to cancel, delete and share."""
         return self.sees_all or (self.owner is not None and row.owner == self.owner)
+
+    def require_own(self, row: OwnedColumns, name: str) -> None:
+        """Raise unless the row, which the caller sees under that name, is theirs to change.
+
+        Raises:
+            Forbidden: it is another's.
+        """
+        if not self.may_change(row):
+            whose = "has no owner" if row.owner is None else f"is {row.owner!r}'s"
+            raise Forbidden(
+                f"{name} {whose}: only its owner's keys, or one of scope admin, may change it"
+            )
 
 
 def caller_of(identity: Identity | None, settings: Settings) -> Caller:

@@ -92,9 +92,9 @@ async def update(name: str, body: Sharing, context: ContextDep) -> DeviceResourc
     found = await get(name, context)
     async with context.database.write() as session:
         row = await session.get(Device, name)
-        if row is None or not context.caller.may_change(row):
-            whose = "is built in" if row is None else "is not yours"
-            raise Forbidden(f"{name!r} {whose}: only a posted profile's owner may share it")
+        if row is None:
+            raise Forbidden(f"{name} is built in: everybody sees it")
+        context.caller.require_own(row, name)
         row.shared = body.shared
     return found.model_copy(update={"shared": body.shared})
 

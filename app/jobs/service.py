@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, or_, select
 from app.context import Context
 from app.database import Database
 from app.engine.client import EngineClient
-from app.errors import Conflict, Forbidden, NotFound
+from app.errors import Conflict, NotFound
 from app.jobs import artifacts, idempotency, lifecycle
 from app.jobs.lifecycle import Job
 from app.kit.ids import is_id
@@ -44,11 +44,7 @@ async def read_own(context: Context, table: type[Table], job_id: str) -> Table:
         Forbidden: it is another's.
     """
     job = await read(context, table, job_id)
-    if not context.caller.may_change(job):
-        whose = "has no owner" if job.owner is None else f"is {job.owner!r}'s"
-        raise Forbidden(
-            f"{job_id} {whose}: only its owner's keys, or one of scope admin, may change it"
-        )
+    context.caller.require_own(job, job_id)
     return job
 
 
