@@ -36,6 +36,6 @@ class As:
 
     def __getattr__(self, method: str):
         call = getattr(self._client, method)
-        return lambda url, headers=None, **rest: call(
-            url, headers={**self.headers, **(headers or {})}, **rest
+        return lambda *url, headers=None, **rest: call(
+            *url, headers={**self.headers, **(headers or {})}, **rest
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -261,3 +262,41 @@ class TestReferences:
             assert (await session.scalars(select(Run.id))).all() == []
         assert [event.data["status"] for event in events] == ["queued", "cancelled", "deleted"]
         assert {(event.owner, event.shared) for event in events} == {("x", True)}
+
+
+def calls_about(document, made):
+    """Every call of the document, with an id of the kind that it is about in its path; with one of
+    each where that is none of these kinds.
+    """
+    for path, item in document["paths"].items():
+        ids = [made_id for url, made_id in made.items() if path.startswith(f"{url}/")]
+        for made_id in ids or made.values():
+            filled = re.sub(r"\{[^}]*\}", made_id, path)
+            yield from ((method, filled, bool(ids)) for method in item)
+            if filled == path:
+                break
+
+
+@on_sqlite
+async def test_no_call_shows_or_changes_what_another_does_not_see(service, database, x, y):
+    """Also calls that are added after this was written."""
+    made = {url: x.post(url, json=BODIES[url]).json()["id"] for url in BODIES}
+    await finish(database, simulation_id := made[URL])
+    made["/v1/runs"] = x.post("/v1/runs", json={"simulation_id": simulation_id}).json()["id"]
+    profile = BUILTIN["cpu"].model_copy(update={"name": "lab-box"}).model_dump(mode="json")
+    made["/v1/devices"] = x.post("/v1/devices", json=profile).json()["name"]
+    before = {url: x.get(f"{url}/{made_id}").json() for url, made_id in made.items()}
+    document = service.get("/openapi.json").json()
+    asked = 0
+    for method, path, is_about_one in calls_about(document, made):
+        if path == "/v1/events" or method == "post":
+            continue
+        answer = y.request(method=method, url=path, json={"shared": True})
+        if answer.status_code == 422:
+            answer = y.request(method=method, url=path, params={"format": "graphml"})
+        assert not is_about_one or answer.status_code == 404, (method, path)
+        if not is_about_one:
+            assert not [made_id for made_id in made.values() if made_id in answer.text], path
+        asked += is_about_one
+    assert asked > 20
+    assert {url: x.get(f"{url}/{made_id}").json() for url, made_id in made.items()} == before
