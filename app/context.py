@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.access.caller import Caller, caller_of
 from app.database import Database
 from app.engine.client import EngineClient
 from app.settings import Settings
@@ -19,7 +21,7 @@ from planner.request import SimulationRequest
 
 @dataclass
 class Context:
-    """Everything long-lived of one API process."""
+    """Everything long-lived of one API process; and in an endpoint, who asks."""
 
     settings: Settings
     database: Database
@@ -27,6 +29,8 @@ class Context:
     check: Callable[[SimulationRequest], SimulationRequest]
     check_plan: Callable[[PlanRequest], PlanRequest]
     check_design_search: Callable[[DesignSearchRequest], DesignSearchRequest]
+    caller: Caller = field(default_factory=lambda: Caller(sees_all=True))
+    """Whom an endpoint answers. Nothing that it does not see may be in the answer."""
     warm: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the model library's configurations are imported. Two threads that import them at
     the same time see them half-made, so everything that needs them waits for this."""
@@ -38,11 +42,18 @@ class Context:
     def __post_init__(self) -> None:
         self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
 
+    def asked_by(self, caller: Caller) -> Context:
+        """The same context for a call of this caller."""
+        asked = copy(self)
+        asked.caller = caller
+        return asked
+
 
 def get_context(request: Request) -> Context:
-    """The context of the application that serves the request."""
+    """The context of the application that serves the request, for whoever makes it."""
     context: Context = request.app.state.context
-    return context
+    identity = getattr(request.state, "identity", None)
+    return context.asked_by(caller_of(identity, context.settings))
 
 
 ContextDep = Annotated[Context, Depends(get_context)]

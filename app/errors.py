@@ -12,6 +12,24 @@ class NotFound(HeadroomError):
     title = "There is no such resource"
 
 
+class Forbidden(HeadroomError):
+    """The caller sees the resource, but it is not theirs to change."""
+
+    type = "forbidden"
+    title = "The key does not permit this"
+
+
+class QuotaExceeded(HeadroomError):
+    """The owner has as many unfinished jobs as are allowed."""
+
+    type = "quota-exceeded"
+    title = "As many jobs as are allowed are unfinished"
+
+    def __init__(self, detail: str, limit: int, retry_after_s: int) -> None:
+        super().__init__(detail, limit=limit)
+        self.retry_after_s = retry_after_s
+
+
 class Conflict(HeadroomError):
     """The resource's state does not allow it now."""
 

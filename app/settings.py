@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from limits import parse as parse_rate
+from limits import parse_many as parse_rates
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
@@ -45,6 +45,14 @@ class Settings(BaseSettings):
         default=None,
         description="calls of one key, or of one address without keys, such as 600/minute; by each "
         "replica",
+    )
+    max_pending_per_owner: int = Field(
+        default=1_000,
+        ge=1,
+        description="most unfinished jobs of the keys of one owner; beyond it a POST is a 429",
+    )
+    share_by_default: bool = Field(
+        default=False, description="whether others see what is stored with a key, unless told"
     )
     cors_origins: list[str] = Field(
         default=[],
@@ -100,14 +108,7 @@ class Settings(BaseSettings):
     @field_validator("rate_limit")
     @classmethod
     def _known_rate(cls, rate: str | None) -> str | None:
-        try:
-            if rate is not None:
-                parse_rate(rate)
-        except ValueError:
-            raise ValueError(
-                f"{rate!r} is no rate; write it like 600/minute or 20/second"
-            ) from None
-        return rate
+        return check_rate(rate)
 
     @property
     def is_embedded(self) -> bool:
@@ -128,6 +129,23 @@ class Settings(BaseSettings):
             for name, value in self.model_dump().items()
             if value is not None
         }
+
+
+def check_rate(rate: str | None) -> str | None:
+    """The rate, or none.
+
+    Raises:
+        ValueError: not a single one such as 600/minute, in at most 40 characters.
+    """
+    if rate is None:
+        return None
+    try:
+        found = parse_rates(rate)
+    except ValueError:
+        found = []
+    if len(rate) > 40 or [each.amount > 0 for each in found] != [True]:
+        raise ValueError(f"{rate[:60]!r} is no rate; write it like 600/minute or 20/second")
+    return rate
 
 
 def parse_database_url(text: str) -> URL:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asgi_correlation_id import correlation_id
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import keys, repository
 from app.access.keys import Identity
+from app.access.rates import Rates
 from app.context import Context
 from app.errors import NotReady
 from app.kit.problems import HTTP_PROBLEMS, response
@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 # what is added later.
 OPEN = frozenset({"/", "/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# What an answer says depends on the key, so no cache between may keep it for another.
+_PRIVATE = "private, no-cache"
 _REMEMBERED_S = 5.0
 _REMEMBERED = 1_000
 
@@ -34,7 +36,20 @@ _REMEMBERED = 1_000
 class _Refusal:
     status: int
     detail: str
-    headers: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What the guard found of a call.
+
+    Attributes:
+        headers: for the answer, whatever it will be.
+    """
+
+    identity: Identity | None
+    refusal: _Refusal | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Guard:
@@ -47,32 +62,38 @@ class Guard:
     Args:
         required: whether calls without a key are refused.
         rate: calls of one key (or of one address, without keys) within a time; None: any number.
+            A key may have a rate of its own.
     """
 
     def __init__(self, app: ASGIApp, required: bool, rate: RateLimitItem | None) -> None:
         self._app = app
         self._required = required
-        self._rate = rate
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._rates = Rates(rate)
         self._known: dict[str, tuple[float, Identity | None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
+        if scope["type"] == "websocket":
+            # The service has none; one that is added has to be let in here first.
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         context: Context = scope["app"].state.context
         try:
-            identity, refusal = await self._judge(scope, context)
+            verdict = await self._judge(scope, context)
         except OperationalError:
             _log.exception("the database does not answer")
             away = NotReady("the database does not answer").problem()
             await response(away, 503, {"Retry-After": "5"})(scope, receive, send)
             return
-        if refusal is not None:
+        identity = verdict.identity
+        if (refusal := verdict.refusal) is not None:
             kind, title = HTTP_PROBLEMS[refusal.status]
             problem = {"type": kind, "title": title, "detail": refusal.detail}
-            await response(problem, refusal.status, refusal.headers)(scope, receive, send)
+            headers = {**verdict.headers, **refusal.headers}
+            await response(problem, refusal.status, headers)(scope, receive, send)
             # Of strangers nothing is stored: they could fill the database.
             if identity is not None:
                 await self._note(scope, context, identity, refusal.status, None)
@@ -81,9 +102,11 @@ class Guard:
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
-                ended.append(
-                    (message["status"], MutableHeaders(raw=message["headers"]).get("location"))
-                )
+                headers = MutableHeaders(scope=message)
+                ended.append((message["status"], headers.get("location")))
+                headers.setdefault("Cache-Control", _PRIVATE)
+                for name, value in verdict.headers.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         scope.setdefault("state", {})["identity"] = identity
@@ -93,20 +116,30 @@ class Guard:
             status, location = ended[0] if ended else (500, None)
             await self._note(scope, context, identity, status, location)
 
-    async def _judge(
-        self, scope: Scope, context: Context
-    ) -> tuple[Identity | None, _Refusal | None]:
+    async def _judge(self, scope: Scope, context: Context) -> _Verdict:
         given = _given_key(Headers(scope=scope))
         identity = None if given is None else await self._identify(context, given)
         if given is not None and identity is None:
-            return None, _unauthorised("the key is unknown, revoked or expired")
+            return _Verdict(None, _unauthorised("the key is unknown, revoked or expired"))
         if identity is None and self._required:
-            return None, _unauthorised(
-                "send a key as `Authorization: Bearer hr_...`; `headroom keys create` makes one"
+            return _Verdict(
+                None,
+                _unauthorised(
+                    "send a key as `Authorization: Bearer hr_...`, never in the address; "
+                    "`headroom keys create` makes one"
+                ),
             )
+        # Also what is refused below counts, or a client in a loop would not be slowed down.
+        who = _client(scope) or "unknown" if identity is None else identity.key_id
+        standing = await self._rates.count(who, None if identity is None else identity.rate)
+        headers = {} if standing is None else standing.headers()
+        if standing is not None and not standing.within:
+            detail = f"more than {standing.rate}; try again later"
+            return _Verdict(identity, _Refusal(429, detail), headers)
         if identity is not None and not keys.permits(identity.scopes, needed := _needed(scope)):
-            return identity, _Refusal(403, f"the key has not the scope {needed.value!r}", {})
-        return identity, await self._over_rate(scope, identity)
+            refusal = _Refusal(403, f"the key has not the scope {needed.value!r}")
+            return _Verdict(identity, refusal, headers)
+        return _Verdict(identity, None, headers)
 
     async def _identify(self, context: Context, text: str) -> Identity | None:
         digest, now = keys.digest(text), time.monotonic()
@@ -122,18 +155,6 @@ class Guard:
                 await repository.note_use(session, identity.key_id)
         return identity
 
-    async def _over_rate(self, scope: Scope, identity: Identity | None) -> _Refusal | None:
-        if self._rate is None:
-            return None
-        who = _client(scope) or "unknown" if identity is None else identity.key_id
-        if await self._limiter.hit(self._rate, who):
-            return None
-        window = await self._limiter.get_window_stats(self._rate, who)
-        seconds = max(1, round(window.reset_time - time.time()))
-        return _Refusal(
-            429, f"more than {self._rate}; try again later", {"Retry-After": str(seconds)}
-        )
-
     async def _note(
         self,
         scope: Scope,
@@ -143,7 +164,8 @@ class Guard:
         location: str | None,
     ) -> None:
         """Writes into the log. An answer that was sent stays one if that fails."""
-        if scope["method"] in _READING:
+        is_routine = scope.get("state", {}).get("routine", False) and status < 400
+        if scope["method"] in _READING or is_routine:
             return
         entry = AuditEntry(
             key_id=None if identity is None else identity.key_id,
@@ -159,6 +181,13 @@ class Guard:
                 session.add(entry)
         except Exception:
             _log.exception("a write could not be noted: %s %s", entry.method, entry.path)
+
+
+def routine(request: Request) -> None:
+    """A dependency of endpoints that are called all the time, as heartbeats are: the log of writes
+    has of them only what goes wrong.
+    """
+    request.state.routine = True
 
 
 def _given_key(headers: Headers) -> str | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from limits import RateLimitItem
+
 _KEY = re.compile(r"hr_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 
 
@@ -72,3 +74,6 @@ class Identity:
     name: str
     scopes: frozenset[Scope]
     expires_at: datetime | None
+    owner: str
+    max_pending: int | None = None
+    rate: RateLimitItem | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from datetime import datetime, timedelta
 
+from limits import parse as parse_rate
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,14 +23,26 @@ async def add_key(
     name: str,
     scopes: frozenset[Scope],
     expires_at: datetime | None,
+    owner: str | None = None,
+    max_pending: int | None = None,
+    rate: str | None = None,
 ) -> ApiKey:
-    """Store what is kept of a new key."""
+    """Store what is kept of a new key.
+
+    Args:
+        owner: of what is stored with it; default: its name.
+        max_pending: most unfinished jobs of the owner; default: as the settings say.
+        rate: calls within a time, as `limits` parses it; default: as the settings say.
+    """
     row = ApiKey(
         id=new_id("key"),
         name=name,
         prefix=key.prefix,
         digest=key.digest,
         scopes=sorted(scopes),
+        owner=owner or name,
+        max_pending=max_pending,
+        rate=rate,
         expires_at=expires_at,
     )
     session.add(row)
@@ -58,10 +71,28 @@ async def identify(session: AsyncSession, text: str) -> Identity | None:
     row = await session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
     if row is None or not hmac.compare_digest(row.digest, digest(text)):
         return None
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= utc_now()):
+    if not _is_valid(row):
         return None
-    scopes = frozenset(Scope(scope) for scope in row.scopes)
-    return Identity(row.id, row.name, scopes, row.expires_at)
+    return Identity(
+        row.id,
+        row.name,
+        # A scope that this version does not know permits nothing.
+        frozenset(scope for scope in Scope if scope in row.scopes),
+        row.expires_at,
+        owner=row.owner or row.name,
+        max_pending=row.max_pending,
+        rate=None if row.rate is None else parse_rate(row.rate),
+    )
+
+
+async def is_valid(session: AsyncSession, key_id: str) -> bool:
+    """Whether a key that was accepted still would be."""
+    row = await session.get(ApiKey, key_id)
+    return row is not None and _is_valid(row)
+
+
+def _is_valid(row: ApiKey) -> bool:
+    return row.revoked_at is None and (row.expires_at is None or row.expires_at > utc_now())
 
 
 async def note_use(session: AsyncSession, key_id: str) -> None:

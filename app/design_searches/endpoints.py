@@ -14,8 +14,13 @@ from app.design_searches.schemas import (
     DesignSearchResource,
 )
 from app.jobs.answers import READ_RESPONSES, Answers
-from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
-from app.jobs.schemas import problems
+from app.jobs.headers import (
+    IdempotencyKeyHeader,
+    IfNoneMatchHeader,
+    PreferHeader,
+    SharedQuery,
+)
+from app.jobs.schemas import Sharing, problems
 from app.kit.json_body import StrictJsonRoute
 from app.models import DesignSearch
 from planner.designs.request import DesignSearchRequest
@@ -40,6 +45,7 @@ async def create(
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
+    shared: SharedQuery = None,
 ) -> DesignSearchResource:
     """Find the architecture, workload or device with the least memory, time or cost, or the most
     capacity, that keeps to some limits, by simulating few of many designs.
@@ -52,7 +58,7 @@ async def create(
     is not done by then goes on, and is to be asked for at `Location` (202). The same request again
     is answered from the store (200); another `seed` makes it another one.
     """
-    search, created = await service.submit(context, body, idempotency_key)
+    search, created = await service.submit(context, body, idempotency_key, shared)
     return await _answers.submitted(context, response, search, created, prefer)
 
 
@@ -79,6 +85,18 @@ async def get(
 ) -> DesignSearchResource | Response:
     """One design search."""
     return await _answers.read(context, response, search_id, if_none_match)
+
+
+@router.patch(
+    "/{search_id}",
+    operation_id="updateDesignSearch",
+    responses=problems(403, 404, 422),
+)
+async def update(
+    search_id: str, body: Sharing, response: Response, context: ContextDep
+) -> DesignSearchResource:
+    """Let everybody see it, or no longer."""
+    return await _answers.changed(context, response, search_id, body)
 
 
 @router.delete(

@@ -49,13 +49,19 @@ class EngineClient:
             retry_connection_errors=False,
         )
 
-    async def enqueue(self, session: AsyncSession, job_id: str, queue: str) -> None:
-        """Put the job on the queue within the session's transaction: both happen, or neither."""
+    async def enqueue(
+        self, session: AsyncSession, job_id: str, queue: str, priority: int = 1
+    ) -> None:
+        """Put the job on the queue within the session's transaction: both happen, or neither.
+
+        The least priority is taken first, of equals the oldest; a job that is requeued keeps it.
+        """
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": queue,
             "workflow_id": job_id,
             "app_version": APPLICATION_VERSION,
+            "priority": priority,
         }
 
         def enqueue(sync_session: Session) -> None:

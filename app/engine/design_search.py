@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.caller import Caller
 from app.database import Database, insert_or_ignore, row_count
 from app.devices.measured import measurements
 from app.devices.repository import device_profile
 from app.engine.queues import SIMULATIONS
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
-from app.jobs.rows import answer_values
+from app.jobs.rows import answer_values, reusable_hash
 from app.kit.columns import utc_now
 from app.models import JobStatus, Simulation
 from planner.designs.goals import metrics_of
@@ -72,16 +73,24 @@ class DesignSearchJob:
         request: DesignSearchRequest,
         simulate: Simulate,
         on_progress: OnProgress,
+        *,
+        owner: str | None,
+        shared: bool,
     ) -> None:
         """Prepare.
 
         Args:
             simulate: a request on a device profile, both as JSON.
+            owner: whose the simulations become; stored ones that they do not see are not learnt
+                from.
+            shared: whether others are to see the simulations.
         """
         self._database = database
         self._request = request
         self._simulate = simulate
         self._on_progress = on_progress
+        self._owner = owner
+        self._shared = shared
         self._search = DesignSearch(request)
         self._designs: dict[int, _Design] = {}
         self._devices: dict[str, DeviceProfile] = {}
@@ -131,7 +140,7 @@ class DesignSearchJob:
             rows = [
                 row
                 for start in range(0, len(digests), _CHUNK)
-                for row in await _simulations(session, digests[start : start + _CHUNK])
+                for row in await self._simulations(session, digests[start : start + _CHUNK])
             ]
             rows.sort(key=lambda row: (row.status == JobStatus.SUCCEEDED, row.id), reverse=True)
             for row in rows[:_MOST_STORED]:
@@ -183,17 +192,33 @@ class DesignSearchJob:
     async def _kept(self, design: _Design, outcome: Outcome) -> str | None:
         """Put the simulation into the store; its id, or that of one which was there first."""
         files = await artifacts.compress(outcome.artifacts)
-        values = answer_values(Simulation.prefix, SIMULATIONS, design.request, design.digest)
+        values = answer_values(
+            Simulation.prefix,
+            SIMULATIONS,
+            design.request,
+            design.digest,
+            self._owner,
+            self._shared,
+        )
         values |= {"status": JobStatus.RUNNING, "started_at": utc_now()}
         async with self._database.write() as session:
             if not await row_count(session, insert_or_ignore(session, Simulation, values)):
-                same = select(Simulation.id).where(Simulation.reusable_hash == design.digest)
+                own = reusable_hash(design.digest, self._owner)
+                same = select(Simulation.id).where(Simulation.reusable_hash == own)
                 return await session.scalar(same)
             row = await session.get_one(Simulation, values["id"])
             status = fill(row, outcome)
             await artifacts.save(session, row.id, files)
             lifecycle.finish(session, row, status, outcome.problem)
             return row.id
+
+    async def _simulations(self, session: AsyncSession, digests: list[str]) -> Iterator[Simulation]:
+        chosen = select(Simulation).where(
+            Simulation.content_hash.in_(digests),
+            Simulation.status.in_((JobStatus.SUCCEEDED, JobStatus.FAILED)),
+            Caller(self._owner).visible(Simulation),
+        )
+        return iter((await session.scalars(chosen)).all())
 
     def _report(self, proposal: Proposal | None = None) -> None:
         best = self._search.best()
@@ -209,14 +234,6 @@ class DesignSearchJob:
                 "best": None if best is None else best.choices,
             }
         )
-
-
-async def _simulations(session: AsyncSession, digests: list[str]) -> Iterator[Simulation]:
-    ended = (JobStatus.SUCCEEDED, JobStatus.FAILED)
-    chosen = select(Simulation).where(
-        Simulation.content_hash.in_(digests), Simulation.status.in_(ended)
-    )
-    return iter((await session.scalars(chosen)).all())
 
 
 def _words(problem: dict[str, Any]) -> str:

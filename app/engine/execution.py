@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.caller import Caller
 from app.database import Database
 from app.devices.measured import measurements
 from app.devices.repository import all_profiles, device_profile
@@ -125,7 +126,7 @@ class JobExecution:
             request = await _request_of(session, job)
             device = await device_profile(session, job.device)
             unplanned = await _unplanned_peak(session, job)
-            devices = await _all_devices(session) if isinstance(job, Plan) else []
+            devices = await _all_devices(session, job) if isinstance(job, Plan) else []
             measured = await measurements(session, job.device)
         if device is None:
             raise HeadroomError(f"the device profile {job.device!r} is gone")
@@ -160,7 +161,15 @@ class JobExecution:
             )
 
         request = DesignSearchRequest.model_validate(job.request)
-        return await DesignSearchJob(self._database, request, simulate, on_progress).outcome()
+        search = DesignSearchJob(
+            self._database,
+            request,
+            simulate,
+            on_progress,
+            owner=job.owner,
+            shared=job.shared,
+        )
+        return await search.outcome()
 
     def _limits(self, job: Job) -> Limits:
         settings = self._settings
@@ -212,9 +221,10 @@ async def _unplanned_peak(session: AsyncSession, job: Job) -> int | None:
     return FoundPlan.model_validate(plan.plan).baseline.peak_bytes
 
 
-async def _all_devices(session: AsyncSession) -> list[dict[str, Any]]:
+async def _all_devices(session: AsyncSession, job: Job) -> list[dict[str, Any]]:
+    """Of which a plan may choose one: those that the job's owner sees."""
     measured = await measurements(session)
-    profiles = (await all_profiles(session)).values()
+    profiles = (await all_profiles(session, Caller(job.owner))).values()
     return [measured.applied(profile).model_dump(mode="json") for profile in profiles]
 
 

@@ -10,7 +10,14 @@ from fastapi import Response
 from app.context import Context
 from app.jobs import repository
 from app.jobs import service as jobs
-from app.jobs.schemas import JobQuery, JobResource, is_unchanged, problems, set_headers
+from app.jobs.schemas import (
+    JobQuery,
+    JobResource,
+    Sharing,
+    is_unchanged,
+    problems,
+    set_headers,
+)
 from app.jobs.service import Table
 from app.jobs.waiting import wait_as_preferred
 from app.workers.service import waiting_warnings
@@ -37,7 +44,7 @@ class Answers(Generic[Table, Resource]):
     async def page(self, context: Context, query: JobQuery) -> tuple[list[Resource], str | None]:
         """To a GET of the list: one page, and the cursor of the next."""
         async with context.database.read() as session:
-            rows, cursor = await repository.find_page(session, self.table, query)
+            rows, cursor = await repository.find_page(session, self.table, query, context.caller)
         return [self.resource.model_validate(row) for row in rows], cursor
 
     async def read(
@@ -47,6 +54,14 @@ class Answers(Generic[Table, Resource]):
         row = await jobs.read(context, self.table, job_id)
         if is_unchanged(row, if_none_match):
             return Response(status_code=304)
+        set_headers(response, row, "")
+        return await self._one(context, row)
+
+    async def changed(
+        self, context: Context, response: Response, job_id: str, change: Sharing
+    ) -> Resource:
+        """To a PATCH: the job as it is now."""
+        row = await jobs.share(context, self.table, job_id, change.shared)
         set_headers(response, row, "")
         return await self._one(context, row)
 
@@ -75,7 +90,7 @@ class Answers(Generic[Table, Resource]):
         return {
             200: {"model": self.resource, "description": "It was unfinished and is cancelled"},
             204: {"description": "It was finished and is deleted"},
-            **problems(*statuses),
+            **problems(403, *statuses),
         }
 
 

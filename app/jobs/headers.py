@@ -1,10 +1,10 @@
-"""Request headers that several endpoints read."""
+"""Request headers and parameters that several endpoints read."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Query
 
 IdempotencyKeyHeader = Annotated[
     str | None,
@@ -25,4 +25,8 @@ PreferHeader = Annotated[
 ]
 IfNoneMatchHeader = Annotated[
     str | None, Header(max_length=500, description="an ETag: answers 304 while it is still right")
+]
+SharedQuery = Annotated[
+    bool | None,
+    Query(description="whether everybody is to see it; default: as the service is set"),
 ]

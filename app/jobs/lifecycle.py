@@ -54,7 +54,8 @@ def record(session: AsyncSession, job: Job) -> None:
     for name in ("progress", "problem"):
         if (value := getattr(job, name)) is not None:
             data[name] = value
-    session.add(Event(kind=job.kind, resource_id=job.id, data=data))
+    whose = {"owner": job.owner, "shared": job.shared}
+    session.add(Event(kind=job.kind, resource_id=job.id, data=data, **whose))
 
 
 async def claim(
@@ -159,6 +160,16 @@ async def cancel(session: AsyncSession, job_id: str) -> Job | None:
         return None
     finish(session, job, JobStatus.CANCELLED)
     await _close_attempts(session, job_id, AttemptOutcome.CANCELLED)
+    return job
+
+
+async def share(session: AsyncSession, job_id: str, shared: bool) -> Job | None:
+    """Let others see a job, or no longer; None where there is none."""
+    job = await lock(session, job_id)
+    if job is not None and job.shared != shared:
+        job.shared = shared
+        job.version += 1
+        record(session, job)
     return job
 
 

@@ -26,6 +26,10 @@ class JobResource(BaseModel):
     progress: dict[str, Any] | None = Field(None, description="how far a running one is")
     problem: Problem | None = Field(None, description="why it failed (RFC 9457, without status)")
     warnings: list[str] = Field([], description="what a queued one waits for")
+    owner: str | None = Field(
+        None, description="whose keys may cancel, delete and share it; null: none was given"
+    )
+    shared: bool = Field(False, description="whether everybody sees it; who owns it always does")
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -38,10 +42,21 @@ class JobQuery(PageQuery):
     model_type: Text | None = None
     task: Text | None = None
     device: Text | None = None
+    owner: Text | None = Field(None, description="only what this one owns, as far as you see it")
+    mine: bool = Field(False, description="only what the owner of the key owns")
+    shared: bool | None = None
 
     def filters(self) -> dict[str, Any]:
         """Columns and the values that they must have."""
-        return self.model_dump(exclude={"limit", "cursor", "status"}, exclude_none=True)
+        return self.model_dump(exclude={"limit", "cursor", "status", "mine"}, exclude_none=True)
+
+
+class Sharing(BaseModel):
+    """What can be changed of a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shared: bool = Field(description="whether everybody sees it")
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -57,6 +72,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _WORDS = {
+    403: "It is another owner's",
     404: "There is no such resource",
     409: "The resource's state does not allow it",
     422: "The request is not valid; `errors` names each field",

@@ -25,14 +25,42 @@ async def read(context: Context, table: type[Table], job_id: str) -> Table:
     """The job with that id.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none, or none that the caller sees.
     """
     job: Table | None = None
     if is_id(job_id, table.prefix):
         async with context.database.read() as session:
             job = await session.get(table, job_id)
-    if job is None:
+    if job is None or not context.caller.may_see(job):
         raise NotFound(f"there is no {table.kind} {job_id[:60]!r}")
+    return job
+
+
+async def read_own(context: Context, table: type[Table], job_id: str) -> Table:
+    """The job with that id, for changing it.
+
+    Raises:
+        NotFound: there is none, or none that the caller sees.
+        Forbidden: it is another's.
+    """
+    job = await read(context, table, job_id)
+    context.caller.require_own(job, job_id)
+    return job
+
+
+async def share(context: Context, table: type[Table], job_id: str, shared: bool) -> Table:
+    """Let others see a job, or no longer.
+
+    Raises:
+        NotFound: there is no such job.
+        Forbidden: it is another's.
+    """
+    await read_own(context, table, job_id)
+    async with context.database.write() as session:
+        job = await lifecycle.share(session, job_id, shared)
+    if job is None:  # deleted meanwhile
+        raise NotFound(f"there is no {table.kind} {job_id!r}")
+    assert isinstance(job, table)
     return job
 
 
@@ -41,9 +69,10 @@ async def cancel_or_delete(context: Context, table: type[Table], job_id: str) ->
 
     Raises:
         NotFound: there is no such job.
+        Forbidden: it is another's.
         Conflict: a simulation or a plan still has runs, or belongs to a sweep.
     """
-    await read(context, table, job_id)
+    await read_own(context, table, job_id)
     async with context.database.write() as session:
         cancelled = await lifecycle.cancel(session, job_id)
     await context.engine.cancel(job_id)
@@ -63,7 +92,9 @@ async def delete_finished(
         Conflict: a simulation or a plan still has runs, or belongs to a sweep.
     """
     async with database.write() as session:
-        await lifecycle.lock(session, job_id)  # a run of it may be on its way
+        job = await lifecycle.lock(session, job_id)  # a run of it may be on its way
+        if job is None:
+            return  # deleted meanwhile
         refer = or_(Run.simulation_id == job_id, Run.plan_id == job_id)
         runs = select(func.count()).select_from(Run).where(refer)
         if count := await session.scalar(runs):
@@ -76,7 +107,8 @@ async def delete_finished(
         await artifacts.discard(session, job_id)
         await idempotency.forget(session, job_id)
         data = {"id": job_id, "kind": table.kind, "status": "deleted"}
-        session.add(Event(kind=table.kind, resource_id=job_id, data=data))
+        whose = {"owner": job.owner, "shared": job.shared}
+        session.add(Event(kind=table.kind, resource_id=job_id, data=data, **whose))
     await engine.delete(job_id)
 
 

@@ -13,7 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from app.errors import Conflict, IdempotencyKeyReused, NotFound, NotReady
+from app.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyKeyReused,
+    NotFound,
+    NotReady,
+    QuotaExceeded,
+)
 from app.kit.pointers import describe
 from planner.errors import HeadroomError, InvalidRequest, LimitExceeded
 
@@ -24,8 +31,10 @@ _STATUS: dict[type[HeadroomError], int] = {
     InvalidRequest: 422,
     IdempotencyKeyReused: 422,
     LimitExceeded: 422,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    QuotaExceeded: 429,
     NotReady: 503,
 }
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
@@ -103,6 +112,8 @@ def install(app: FastAPI, known_fields: Sequence[str]) -> None:
     async def domain(request: Request, error: HeadroomError) -> JSONResponse:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         headers = {"Retry-After": "5"} if status == 503 else None
+        if isinstance(error, QuotaExceeded):
+            headers = {"Retry-After": str(error.retry_after_s)}
         return response(error.problem(), status, headers)
 
     async def http(request: Request, error: HTTPException) -> JSONResponse:

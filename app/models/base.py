@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import MetaData, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Index, MetaData, String, false, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
 
@@ -45,15 +45,39 @@ class JobStatus(StrEnum):
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
-class JobColumns:
+class OwnedColumns:
+    """Whose a row is, and who sees it: `app.access.caller.Caller`."""
+
+    owner: Mapped[str | None] = mapped_column(String(100))
+    """NULL where no key was given, and of what is older than owners."""
+    shared: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether others see it as well."""
+
+
+class JobColumns(OwnedColumns):
     """What simulations, plans and runs share: the state of the work done for them."""
 
     kind: ClassVar[str]
     prefix: ClassVar[str]
 
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Index, ...]:
+        """For lists of what one sees, and for turns and limits of unfinished jobs."""
+        table = cls.__tablename__  # type: ignore[attr-defined]
+        shared = text("shared")
+        return (
+            Index(f"ix_{table}_owner", "owner", "id"),
+            Index(f"ix_{table}_shared", "id", postgresql_where=shared, sqlite_where=shared),
+            Index(f"ix_{table}_turn", "status", "owner", "queue", "priority"),
+        )
+
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     status: Mapped[str] = mapped_column(String(20), index=True, default=JobStatus.QUEUED)
     queue: Mapped[str] = mapped_column(String(200))
+    priority: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Workers take the least of a queue first, and of equals the oldest; see `app.jobs.turns`."""
+
     progress: Mapped[dict[str, Any] | None] = mapped_column(Json)
     problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
     worker_id: Mapped[str | None] = mapped_column(String(200), index=True)
@@ -71,8 +95,8 @@ class AnswerColumns:
     versions: Mapped[dict[str, str]] = mapped_column(Json)
     content_hash: Mapped[str] = mapped_column(String(64), index=True)
     reusable_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
-    """The content hash while an identical request may share this row; NULL once it has failed
-    or was cancelled. Unique, so that requests arriving together make one row."""
+    """The hash of owner and content while an identical request may share this row; NULL once it
+    has failed or was cancelled. Unique, so that requests arriving together make one row."""
 
     model_type: Mapped[str | None] = mapped_column(String(200), index=True)
     task: Mapped[str | None] = mapped_column(String(60), index=True)

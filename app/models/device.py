@@ -9,10 +9,10 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
-from app.models.base import Base
+from app.models.base import Base, OwnedColumns
 
 
-class Device(Base):
+class Device(OwnedColumns, Base):
     """A posted device profile. It never changes: stored simulations name it."""
 
     __tablename__ = "device"

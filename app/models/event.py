@@ -9,11 +9,14 @@ from sqlalchemy import BigInteger, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
-from app.models.base import Base
+from app.models.base import Base, OwnedColumns
 
 
-class Event(Base):
-    """Something that happened to a resource, written in the transaction that changed it."""
+class Event(OwnedColumns, Base):
+    """Something that happened to a resource, written in the transaction that changed it.
+
+    Whoever could see the resource then sees the event.
+    """
 
     __tablename__ = "event"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - ids are never reused

@@ -16,7 +16,8 @@ class IdempotencyKey(Base):
 
     __tablename__ = "idempotency_key"
 
-    scope: Mapped[str] = mapped_column(String(40), primary_key=True)
+    scope: Mapped[str] = mapped_column(String(160), primary_key=True)
+    """Kind of job and owner: what keys are told apart by."""
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     body_hash: Mapped[str] = mapped_column(String(64))
     resource_id: Mapped[str] = mapped_column(String(40))

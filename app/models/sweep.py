@@ -9,10 +9,10 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
-from app.models.base import Base
+from app.models.base import Base, OwnedColumns
 
 
-class Sweep(Base):
+class Sweep(OwnedColumns, Base):
     """What varies in a request. It is no job itself: its simulations are, and say how far it is."""
 
     __tablename__ = "sweep"

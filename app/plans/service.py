@@ -9,6 +9,8 @@ from app.models import Plan
 from planner.plans import PlanRequest
 
 
-async def submit(context: Context, request: PlanRequest, key: str | None) -> tuple[Plan, bool]:
+async def submit(
+    context: Context, request: PlanRequest, key: str | None, shared: bool | None
+) -> tuple[Plan, bool]:
     """The plan for a request, and whether it was made now; see `app.jobs.submission`."""
-    return await submission.submit(context, Plan, PLANS, context.check_plan, request, key)
+    return await submission.submit(context, Plan, PLANS, context.check_plan, request, key, shared)

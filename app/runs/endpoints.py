@@ -9,8 +9,13 @@ from fastapi import APIRouter, Query, Response
 from app.context import ContextDep
 from app.jobs import service as jobs
 from app.jobs.answers import EXPORT_RESPONSES, GRAPH_RESPONSES, READ_RESPONSES, Answers
-from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
-from app.jobs.schemas import problems
+from app.jobs.headers import (
+    IdempotencyKeyHeader,
+    IfNoneMatchHeader,
+    PreferHeader,
+    SharedQuery,
+)
+from app.jobs.schemas import Sharing, problems
 from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape
 from app.kit.json_body import StrictJsonRoute
 from app.models import Run
@@ -35,6 +40,7 @@ async def create(
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
+    shared: SharedQuery = None,
 ) -> RunResource:
     """Execute a simulation's or a plan's request on real tensors and measure every phase.
 
@@ -43,7 +49,7 @@ async def create(
     Waits up to 30 seconds for the end (201), or as long as `Prefer: wait=<seconds>` says; what is
     not done by then goes on, and is to be asked for at `Location` (202).
     """
-    run, created = await service.submit(context, body, idempotency_key)
+    run, created = await service.submit(context, body, idempotency_key, shared)
     return await _answers.submitted(context, response, run, created, prefer)
 
 
@@ -68,6 +74,18 @@ async def get(
 ) -> RunResource | Response:
     """One run."""
     return await _answers.read(context, response, run_id, if_none_match)
+
+
+@router.patch(
+    "/{run_id}",
+    operation_id="updateRun",
+    responses=problems(403, 404, 422),
+)
+async def update(
+    run_id: str, body: Sharing, response: Response, context: ContextDep
+) -> RunResource:
+    """Let everybody see it, or no longer."""
+    return await _answers.changed(context, response, run_id, body)
 
 
 @router.delete(

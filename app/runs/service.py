@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
 from app.devices.repository import device_profile
-from app.jobs import artifacts, comparison, idempotency, lifecycle
+from app.jobs import artifacts, comparison, idempotency, lifecycle, turns
 from app.jobs.service import compute
 from app.jobs.tape import predicted_timeline
 from app.kit.ids import new_id
@@ -18,14 +18,15 @@ from app.runs.subject import Subject, find_subject, refuse_unless_one
 from app.workers.service import choose_queue
 from planner.errors import InvalidRequest
 
-SCOPE = "runs"
 
-
-async def submit(context: Context, body: RunCreate, key: str | None) -> tuple[Run, bool]:
+async def submit(
+    context: Context, body: RunCreate, key: str | None, shared: bool | None
+) -> tuple[Run, bool]:
     """The run for a request, and whether it was made now: only a repeated key finds an old one.
 
     Raises:
         InvalidRequest: no such simulation or plan, or no worker with such labels.
+        QuotaExceeded: too many jobs of the owner are unfinished for a new one.
         Conflict: the simulation or plan has not succeeded, or nothing fits the plan's budget.
         IdempotencyKeyReused: the key was given with another body before.
     """
@@ -33,22 +34,32 @@ async def submit(context: Context, body: RunCreate, key: str | None) -> tuple[Ru
     while True:
         try:
             async with context.database.write() as session:
-                return await _submit(context, session, body, key)
+                return await _submit(context, session, body, key, shared)
         except idempotency.LostRace:
             continue
 
 
 async def _submit(
-    context: Context, session: AsyncSession, body: RunCreate, key: str | None
+    context: Context,
+    session: AsyncSession,
+    body: RunCreate,
+    key: str | None,
+    shared: bool | None,
 ) -> tuple[Run, bool]:
-    if key is not None and (known := await idempotency.find(session, SCOPE, key, body)):
-        return await session.get_one(Run, known), False
-    subject = await find_subject(session, body)
+    caller = context.caller
+    if key is not None and (known := await idempotency.find(session, caller, Run, key, body)):
+        return known, False
+    subject = await find_subject(session, caller, body)
     labels = await _labels(session, body, subject)
+    queue = await choose_queue(session, context.settings, labels)
+    await turns.admit(session, caller)
     run = Run(
         id=new_id(Run.prefix),
         status=JobStatus.QUEUED,
-        queue=await choose_queue(session, context.settings, labels),
+        queue=queue,
+        priority=await turns.next_turn(session, Run, queue, caller.owner),
+        owner=caller.owner,
+        shared=context.settings.share_by_default if shared is None else shared,
         simulation_id=body.simulation_id,
         plan_id=body.plan_id,
         labels=labels,
@@ -60,10 +71,10 @@ async def _submit(
     )
     session.add(run)
     await session.flush()
-    await context.engine.enqueue(session, run.id, run.queue)
+    await context.engine.enqueue(session, run.id, run.queue, run.priority)
     lifecycle.record(session, run)
     if key is not None:
-        await idempotency.remember(session, SCOPE, key, body, run.id)
+        await idempotency.remember(session, caller, run, key, body)
     return run, True
 
 
@@ -85,7 +96,7 @@ async def timelines(context: Context, run: Run, max_points: int) -> dict[str, An
 
 
 async def predicted_by(context: Context, run: Run) -> Simulation | Plan:
-    """The simulation or the plan that was run."""
+    """The simulation or the plan that was run: whoever sees the run sees what it ran."""
     async with context.database.read() as session:
         if run.plan_id is not None:
             return await session.get_one(Plan, run.plan_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.caller import Caller
 from app.errors import Conflict
 from app.jobs.lifecycle import lock
 from app.jobs.repository import Answer
@@ -48,16 +49,16 @@ def refuse_unless_one(body: RunCreate) -> None:
         )
 
 
-async def find_subject(session: AsyncSession, body: RunCreate) -> Subject:
+async def find_subject(session: AsyncSession, caller: Caller, body: RunCreate) -> Subject:
     """The simulation or plan that the body names, locked so that it is not deleted meanwhile.
 
     Raises:
-        InvalidRequest: there is none.
+        InvalidRequest: there is none, or none that the caller sees.
         Conflict: it has not succeeded, or nothing fits the plan's budget.
     """
     if body.plan_id is not None:
-        return _planned(await _succeeded(session, Plan, body.plan_id))
-    simulation = await _succeeded(session, Simulation, body.simulation_id or "")
+        return _planned(await _succeeded(session, caller, Plan, body.plan_id))
+    simulation = await _succeeded(session, caller, Simulation, body.simulation_id or "")
     return Subject(
         simulation.model_type,
         simulation.task,
@@ -79,10 +80,12 @@ def _planned(plan: Plan) -> Subject:
     return Subject(plan.model_type, plan.task, plan.mode, request.device, prediction)
 
 
-async def _succeeded(session: AsyncSession, table: type[Answer], job_id: str) -> Answer:
+async def _succeeded(
+    session: AsyncSession, caller: Caller, table: type[Answer], job_id: str
+) -> Answer:
     job = await lock(session, job_id) if is_id(job_id, table.prefix) else None
     kind = table.kind
-    if not isinstance(job, table):
+    if not isinstance(job, table) or not caller.may_see(job):
         raise InvalidRequest.at(
             f"/{kind}_id",
             f"there is no {kind} {job_id[:60]!r}",

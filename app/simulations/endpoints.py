@@ -9,8 +9,13 @@ from fastapi import APIRouter, Query, Response
 from app.context import ContextDep
 from app.jobs import service as jobs
 from app.jobs.answers import EXPORT_RESPONSES, GRAPH_RESPONSES, READ_RESPONSES, Answers
-from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
-from app.jobs.schemas import problems
+from app.jobs.headers import (
+    IdempotencyKeyHeader,
+    IfNoneMatchHeader,
+    PreferHeader,
+    SharedQuery,
+)
+from app.jobs.schemas import Sharing, problems
 from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape, predicted_timeline
 from app.kit.json_body import StrictJsonRoute
 from app.models import Simulation
@@ -36,6 +41,7 @@ async def create(
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
+    shared: SharedQuery = None,
 ) -> SimulationResource:
     """Predict what a step of this model takes on this device, to the byte, and what it is made of.
 
@@ -43,7 +49,7 @@ async def create(
     is not done by then goes on, and is to be asked for at `Location` (202). The same request again
     is answered from the store (200).
     """
-    simulation, created = await service.submit(context, body, idempotency_key)
+    simulation, created = await service.submit(context, body, idempotency_key, shared)
     return await _answers.submitted(context, response, simulation, created, prefer)
 
 
@@ -68,6 +74,18 @@ async def get(
 ) -> SimulationResource | Response:
     """One simulation."""
     return await _answers.read(context, response, simulation_id, if_none_match)
+
+
+@router.patch(
+    "/{simulation_id}",
+    operation_id="updateSimulation",
+    responses=problems(403, 404, 422),
+)
+async def update(
+    simulation_id: str, body: Sharing, response: Response, context: ContextDep
+) -> SimulationResource:
+    """Let everybody see it, or no longer."""
+    return await _answers.changed(context, response, simulation_id, body)
 
 
 @router.delete(

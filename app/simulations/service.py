@@ -10,7 +10,9 @@ from planner.request import SimulationRequest
 
 
 async def submit(
-    context: Context, request: SimulationRequest, key: str | None
+    context: Context, request: SimulationRequest, key: str | None, shared: bool | None
 ) -> tuple[Simulation, bool]:
     """The simulation for a request, and whether it was made now; see `app.jobs.submission`."""
-    return await submission.submit(context, Simulation, SIMULATIONS, context.check, request, key)
+    return await submission.submit(
+        context, Simulation, SIMULATIONS, context.check, request, key, shared
+    )

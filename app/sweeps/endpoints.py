@@ -8,7 +8,12 @@ from fastapi import APIRouter, Query, Response
 
 from app.context import Context, ContextDep
 from app.jobs.answers import READ_RESPONSES
-from app.jobs.headers import IdempotencyKeyHeader, IfNoneMatchHeader, PreferHeader
+from app.jobs.headers import (
+    IdempotencyKeyHeader,
+    IfNoneMatchHeader,
+    PreferHeader,
+    SharedQuery,
+)
 from app.jobs.schemas import RETRY_AFTER_S, problems
 from app.jobs.waiting import wait_until
 from app.kit.json_body import StrictJsonRoute
@@ -39,6 +44,7 @@ async def create(
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
+    shared: SharedQuery = None,
 ) -> SweepResource:
     """Predict one model in many workloads, or on many devices, at once: every combination of the
     values of the axes in `vary`, at most 256, each a simulation of its own in the store.
@@ -48,7 +54,7 @@ async def create(
     Waits up to 30 seconds for all of them (201), or as long as `Prefer: wait=<seconds>` says; what
     is not done by then goes on, and is to be asked for at `Location` (202).
     """
-    sweep, created = await service.submit(context, body, idempotency_key)
+    sweep, created = await service.submit(context, body, idempotency_key, shared)
 
     async def ended() -> bool:
         return (await service.read(context, sweep.id))[1].status.is_final
@@ -67,7 +73,7 @@ async def create(
 async def list_(query: Annotated[SweepQuery, Query()], context: ContextDep) -> SweepPage:
     """Stored sweeps without their points, newest first."""
     async with context.database.read() as session:
-        sweeps, cursor = await repository.find_page(session, query)
+        sweeps, cursor = await repository.find_page(session, query, context.caller)
         states = await repository.states(session, [sweep.id for sweep in sweeps])
     items = [service.summarize(sweep, states[sweep.id]) for sweep in sweeps]
     return SweepPage(items=items, next_cursor=cursor)
@@ -99,7 +105,7 @@ async def get(
     responses={
         200: {"model": SweepResource, "description": "It was unfinished and is cancelled"},
         204: {"description": "It was finished and is deleted"},
-        **problems(404),
+        **problems(403, 404),
     },
 )
 async def delete(

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.caller import Caller
 from app.kit.pages import fetch_page
 from app.models import JobStatus, Simulation, Sweep, SweepPoint
 from app.models.base import UNFINISHED
@@ -69,12 +70,16 @@ async def states(session: AsyncSession, sweep_ids: Sequence[str]) -> dict[str, S
     return found
 
 
-async def find_page(session: AsyncSession, query: SweepQuery) -> tuple[list[Sweep], str | None]:
-    """One page of the list."""
-    statement = select(Sweep)
+async def find_page(
+    session: AsyncSession, query: SweepQuery, caller: Caller
+) -> tuple[list[Sweep], str | None]:
+    """One page of what the caller sees."""
+    statement = select(Sweep).where(caller.visible(Sweep))
+    if query.mine:
+        statement = statement.where(Sweep.owner == caller.owner)
     if query.status:
         statement = statement.where(_status.in_(query.status))
-    for name in ("model_type", "task", "mode"):
+    for name in ("model_type", "task", "mode", "owner", "shared"):
         if (value := getattr(query, name)) is not None:
             statement = statement.where(getattr(Sweep, name) == value)
     return await fetch_page(session, statement, Sweep.id, query)

@@ -35,6 +35,10 @@ class SweepSummary(BaseModel):
     counts: SweepCounts
     request: SweepRequest = Field(description="as validated, with every default filled in")
     created_at: datetime
+    owner: str | None = Field(
+        None, description="whose keys may cancel and delete it; null: none was given"
+    )
+    shared: bool = Field(False, description="whether everybody sees it; who owns it always does")
 
 
 class SweepPointResource(BaseModel):
@@ -72,3 +76,6 @@ class SweepQuery(PageQuery):
     model_type: Text | None = None
     task: Text | None = None
     mode: Text | None = None
+    owner: Text | None = Field(None, description="only what this one owns, as far as you see it")
+    mine: bool = Field(False, description="only what the owner of the key owns")
+    shared: bool | None = None

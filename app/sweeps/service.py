@@ -24,10 +24,10 @@ from planner.sweeps import SweepPoint, SweepRequest, sweep_points
 from planner.variation import Space
 from planner.versions import versions
 
-SCOPE = "sweeps"
 
-
-async def submit(context: Context, request: SweepRequest, key: str | None) -> tuple[Sweep, bool]:
+async def submit(
+    context: Context, request: SweepRequest, key: str | None, shared: bool | None
+) -> tuple[Sweep, bool]:
     """The sweep for a request, and whether it was made now: only a repeated key finds an old one.
 
     Its simulations are stored and enqueued with it, in one transaction; those that were asked for
@@ -35,6 +35,7 @@ async def submit(context: Context, request: SweepRequest, key: str | None) -> tu
 
     Raises:
         InvalidRequest: the axes are wrong, or no combination is right; nothing is stored.
+        QuotaExceeded: its simulations are more than the owner may have unfinished.
         IdempotencyKeyReused: the key was given with another body before.
     """
     await context.warm.wait()
@@ -43,11 +44,11 @@ async def submit(context: Context, request: SweepRequest, key: str | None) -> tu
         for each in {
             point.request.device: point.request for point in points if point.request
         }.values():
-            await submission.check_device(session, each)
+            await submission.check_device(session, context.caller, each)
     while True:
         try:
             async with context.database.write() as session:
-                return await _store(context, session, request, points, key)
+                return await _store(context, session, request, points, key, shared)
         except idempotency.LostRace:
             continue
 
@@ -58,11 +59,15 @@ async def _store(
     request: SweepRequest,
     points: list[SweepPoint],
     key: str | None,
+    shared: bool | None,
 ) -> tuple[Sweep, bool]:
-    if key is not None and (known := await idempotency.find(session, SCOPE, key, request)):
-        return await session.get_one(Sweep, known), False
+    caller = context.caller
+    if key is not None and (known := await idempotency.find(session, caller, Sweep, key, request)):
+        return known, False
     sweep = Sweep(
         id=new_id(Sweep.prefix),
+        owner=caller.owner,
+        shared=context.settings.share_by_default if shared is None else shared,
         request=request.model_dump(mode="json"),
         model_type=getattr(request.model, "config", {}).get("model_type"),
         task=getattr(request.model, "task", None),
@@ -71,14 +76,19 @@ async def _store(
     session.add(sweep)
     await session.flush()
     for number, point in enumerate(points):
-        session.add(await _stored_point(context, session, sweep.id, number, point))
+        session.add(await _stored_point(context, session, sweep.id, number, point, shared))
     if key is not None:
-        await idempotency.remember(session, SCOPE, key, request, sweep.id)
+        await idempotency.remember(session, caller, sweep, key, request)
     return sweep, True
 
 
 async def _stored_point(
-    context: Context, session: AsyncSession, sweep_id: str, number: int, point: SweepPoint
+    context: Context,
+    session: AsyncSession,
+    sweep_id: str,
+    number: int,
+    point: SweepPoint,
+    shared: bool | None,
 ) -> PointRow:
     row = PointRow(sweep_id=sweep_id, number=number, created=False)
     if point.request is None:
@@ -86,9 +96,10 @@ async def _stored_point(
         return row
     request = point.request
     digest = content_hash(request, versions())
-    simulation, row.created = await submission.store(
-        context, session, Submission(Simulation, SIMULATIONS, request, request, digest, None)
+    submitted = Submission(
+        Simulation, SIMULATIONS, request, request, digest, context.caller, None, shared
     )
+    simulation, row.created = await submission.store(context, session, submitted)
     row.simulation_id = simulation.id
     return row
 
@@ -97,12 +108,12 @@ async def read(context: Context, sweep_id: str) -> tuple[Sweep, SweepState]:
     """The sweep with that id, and how far it is.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none, or none that the caller sees.
     """
     if is_id(sweep_id, Sweep.prefix):
         async with context.database.read() as session:
             sweep = await session.get(Sweep, sweep_id)
-            if sweep is not None:
+            if sweep is not None and context.caller.may_see(sweep):
                 return sweep, (await repository.states(session, [sweep_id]))[sweep_id]
     raise NotFound(f"there is no sweep {sweep_id[:60]!r}")
 
@@ -130,6 +141,8 @@ def summarize(sweep: Sweep, state: SweepState) -> SweepSummary:
         counts=SweepCounts.model_validate(counts),
         request=SweepRequest.model_validate(sweep.request),
         created_at=sweep.created_at,
+        owner=sweep.owner,
+        shared=sweep.shared,
     )
 
 
@@ -139,8 +152,10 @@ async def cancel_or_delete(context: Context, sweep_id: str) -> bool:
 
     Raises:
         NotFound: there is no such sweep.
+        Forbidden: it is another's.
     """
     sweep, state = await read(context, sweep_id)
+    context.caller.require_own(sweep, sweep_id)
     if JobStatus(state.status).is_final:
         async with context.database.write() as session:
             await session.delete(await session.merge(sweep))

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.context import ContextDep
+from app.jobs.repository import visible_ids
 from app.jobs.schemas import problems
 from app.models import WorkerState
 from app.workers.service import all_workers, state_of
@@ -34,7 +35,7 @@ class WorkerResource(BaseModel):
         " predicts and measures may be of another kind",
     )
     hostname: str
-    jobs: list[str] = Field(description="ids of what it is doing")
+    jobs: list[str] = Field(description="ids of what it is doing, as far as you see it")
     started_at: datetime
     last_seen_at: datetime
 
@@ -51,9 +52,12 @@ async def list_(context: ContextDep) -> WorkerList:
     """Workers and what they are doing."""
     async with context.database.read() as session:
         workers = await all_workers(session)
+        at_work = {job_id for worker in workers for job_id in worker.jobs}
+        seen = await visible_ids(session, context.caller, at_work)
     items, ours = [], versions()
     for worker in workers:
         worker.state = state_of(worker, context.settings)
+        worker.jobs = [job_id for job_id in worker.jobs if job_id in seen]
         item = WorkerResource.model_validate(worker)
         item.differs_in = [name for name in ours if worker.versions.get(name) != ours[name]]
         items.append(item)

@@ -1,15 +1,20 @@
 """Keys, scopes, rates, headers and the log of writes, over HTTP."""
 
+import json
+import re
 from datetime import timedelta
 
 import pytest
 import sqlalchemy
-from sqlalchemy import select
+from fastapi import Depends, Response
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from typer.testing import CliRunner
 
 from app.access import repository
+from app.access.guard import OPEN, routine
 from app.access.keys import Scope, digest, make_key, permits, prefix_of
 from app.access.repository import add_key, all_keys, revoke
 from app.cli.application import application
@@ -17,15 +22,15 @@ from app.kit.columns import utc_now
 from app.main import create_app
 from app.models import ApiKey, AuditEntry
 from app.server import _is_loopback
-from tests.app.fakes import accept
+from tests.app.keys import guarded_app
 
 BODY = {"model": {"source": "transformers", "config": {"model_type": "gpt2"}}}
 
 
-async def key_of(database, *scopes, expires_at=None):
+async def key_of(database, *scopes, expires_at=None, **rest):
     key = make_key()
     async with database.write() as session:
-        await add_key(session, key, "a test", frozenset(map(Scope, scopes)), expires_at)
+        await add_key(session, key, "a test", frozenset(map(Scope, scopes)), expires_at, **rest)
     return key
 
 
@@ -35,9 +40,7 @@ def with_key(key):
 
 @pytest.fixture
 def guarded(settings):
-    """The API as it is beyond loopback."""
-    app = create_app(settings.model_copy(update={"auth": "on"}), check=accept, check_plan=accept)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(guarded_app(settings), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -74,6 +77,103 @@ def test_every_other_call_of_the_document_needs_a_key(guarded):
             assert answer.headers["www-authenticate"] == "Bearer"
     assert guarded.get("/metrics").status_code == 401
     assert guarded.get("/v1/nothing").status_code == 401
+
+
+def calls_of(routes):
+    """Every method of every route, documented or not, with a path that it answers."""
+    for route in routes:
+        if hasattr(route, "effective_candidates"):  # a router of FastAPI's that is included
+            yield from calls_of(route.effective_candidates())
+            continue
+        path = re.sub(r"\{[^}]*\}", "x", route.path)
+        for method in getattr(route, "methods", None) or ("GET",):
+            yield method, path
+
+
+async def test_every_route_asks_for_a_key_and_for_the_scope(guarded, database):
+    """Also those that no document lists, and those that are added after this was written."""
+    reader = await key_of(database, "read")
+    calls = set(calls_of(guarded.app.routes))
+    assert {("POST", "/v1/runs"), ("PATCH", "/v1/plans/x"), ("GET", "/metrics")} <= calls
+    for method, path in calls:
+        if path in OPEN:
+            continue
+        assert guarded.request(method, path).status_code == 401, (method, path)
+        if method not in ("GET", "HEAD", "OPTIONS"):
+            refused = guarded.request(method, path, headers=with_key(reader))
+            assert refused.status_code == 403, (method, path)
+
+
+ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""For what does not depend on the database."""
+OTHERWISE_WRITTEN = (
+    "//v1/simulations",
+    "/v1//simulations",
+    "/V1/Simulations",
+    "/v1/simulations/",
+    "/%76%31/devices",
+    "/healthz/../v1/simulations",
+    "/docs/",
+    "/docs%2f..%2fv1/devices",
+    "/healthz;/v1/devices",
+    "/metrics?/healthz",
+    "/openapi.json/",
+    "/redoc",
+)
+
+
+@ON_SQLITE
+def test_no_way_of_writing_a_call_leads_past_the_guard(guarded):
+    for path in OTHERWISE_WRITTEN:
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE", "get", "PROPFIND"):
+            # The client undoes the percent-encoding, as a server does.
+            answer = guarded.request(method, f"http://testserver{path}")
+            assert answer.status_code == 401, (method, path)
+
+
+@ON_SQLITE
+def test_a_key_in_the_address_is_none(guarded):
+    """Addresses are written to logs."""
+    answer = guarded.get("/v1/devices", params={"api_key": make_key().text})
+    assert answer.status_code == 401
+    assert "never in the address" in answer.json()["detail"]
+
+
+@ON_SQLITE
+def test_no_websocket_gets_in(guarded):
+    with pytest.raises(WebSocketDisconnect), guarded.websocket_connect("/v1/events"):
+        pass
+
+
+@ON_SQLITE
+async def test_a_scope_of_another_version_permits_nothing(guarded, database):
+    key = await key_of(database, "read")
+    async with database.write() as session:
+        await session.execute(update(ApiKey).values(scopes=["superuser"]))
+    refused = guarded.get("/v1/devices", headers=with_key(key))
+    assert refused.status_code == 403
+
+
+@ON_SQLITE
+async def test_no_cache_between_may_keep_what_a_key_was_answered(guarded, database):
+    key = await key_of(database, "read")
+    answer = guarded.get("/v1/devices", headers={"X-API-Key": key.text})
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
+async def test_what_is_routine_is_noted_where_it_goes_wrong(settings, database):
+    app = guarded_app(settings)
+
+    @app.post("/v1/lease/beat", dependencies=[Depends(routine)])
+    async def beat(status: int) -> Response:
+        return Response(status_code=status)
+
+    key = await key_of(database, "worker")
+    with TestClient(app) as client:
+        for status in (200, 204, 409):
+            client.post("/v1/lease/beat", params={"status": status}, headers=with_key(key))
+    async with database.read() as session:
+        assert list(await session.scalars(select(AuditEntry.status))) == [409]
 
 
 async def test_a_reader_reads_and_a_writer_writes(guarded, database):
@@ -147,6 +247,21 @@ async def test_a_rate_is_kept_for_each_key(settings, database):
         assert client.get("/healthz").status_code == 200
 
 
+@ON_SQLITE
+async def test_a_key_may_have_a_rate_of_its_own(settings, database):
+    app = guarded_app(settings, rate_limit="1/minute")
+    fast, other = await key_of(database, "read", rate="2/hour"), await key_of(database, "read")
+    with TestClient(app) as client:
+        answers = [client.get("/v1/devices", headers=with_key(fast)) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"calls";q=2;w=3600'}
+        assert answers[0].headers["ratelimit"].startswith('"calls";r=1;t=')
+        assert answers[2].headers["ratelimit"].startswith('"calls";r=0;t=')
+        assert client.get("/v1/devices", headers=with_key(other)).status_code == 200
+        # What is refused counts as well.
+        assert client.post("/v1/devices", headers=with_key(other)).status_code == 429
+
+
 def test_headers_of_answers(client):
     answer = client.get("/v1/devices")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -184,12 +299,17 @@ def test_keys_are_made_listed_and_revoked(sqlite_settings, monkeypatch):
     for name, value in sqlite_settings.as_environment().items():
         monkeypatch.setenv(name, value)
     run = CliRunner().invoke
-    made = run(application, ["keys", "create", "a person", "--scope", "read", "--expires", "2d"])
+    limits = ["--owner", "vision", "--max-pending", "7", "--rate", "5/second"]
+    arguments = ["a person", "--scope", "read", "--expires", "2d", *limits]
+    made = run(application, ["keys", "create", *arguments])
     assert made.exit_code == 0, made.output
     text = made.stdout.strip()
     prefix = prefix_of(text)
     listed = run(application, ["keys", "list", "--json"]).stdout
     assert prefix in listed
+    (shown,) = json.loads(listed)
+    assert (shown["owner"], shown["max_pending"], shown["rate"]) == ("vision", 7, "5/second")
+    assert "vision" in run(application, ["keys", "list"]).stdout
     assert text not in listed
     app = create_app(sqlite_settings.model_copy(update={"auth": "on"}))
     with TestClient(app) as client:
@@ -202,6 +322,18 @@ def test_keys_are_made_listed_and_revoked(sqlite_settings, monkeypatch):
         (row,) = connection.execute(select(ApiKey.__table__)).all()
     assert text not in str(row)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--rate", "often", "600/minute"), ("--rate", "0/minute", "600/minute"),
+     ("--rate", "1/second;2/minute", "600/minute"), ("--owner", "", "1 to 100"),
+     ("--max-pending", "0", "max-pending"), ("--scope", "root", "admin")],
+)  # fmt: skip
+def test_wrong_options_of_a_key_are_named(option, value, said):
+    refused = CliRunner().invoke(application, ["keys", "create", "a person", option, value])
+    assert refused.exit_code != 0
+    assert said in refused.output + str(refused.exception)
 
 
 async def test_a_database_that_is_away_is_a_503_with_a_problem(guarded, database, monkeypatch):

@@ -71,11 +71,12 @@ class Simulator:
         return Outcome("succeeded", result, artifacts={"tape": tape(config["width"])})
 
 
-async def run(database, simulator, progress=None, **fields):
+async def run(database, simulator, progress=None, owner=None, **fields):
     """What a worker does with a search, without the engine."""
     request = DesignSearchRequest.model_validate(search_body(**fields))
     told = progress.append if progress is not None else lambda message: None
-    outcome = await DesignSearchJob(database, request, simulator, told).outcome()
+    job = DesignSearchJob(database, request, simulator, told, owner=owner, shared=False)
+    outcome = await job.outcome()
     assert outcome.status == "succeeded"
     return outcome.result
 
@@ -117,6 +118,13 @@ class TestHttp:
         again = client.post(URL, json=search_body())
         assert (again.status_code, again.json()["id"]) == (200, search_id)
         assert client.post(URL, json=search_body(seed=1)).json()["id"] != search_id
+
+    async def test_only_what_the_owner_sees_is_learnt_from(self, client, database):
+        await run(database, Simulator(), owner="x")
+        assert (await run(database, Simulator(), owner="y"))["answer"]["stored"] == 0
+        async with database.write() as session:
+            await session.execute(update(Simulation).values(shared=Simulation.owner == "x"))
+        assert (await run(database, Simulator(), owner="z"))["answer"]["stored"] == 5
 
     async def test_designs_found_are_simulations_like_any_other(self, client, database):
         found = await run(database, Simulator())

@@ -3,23 +3,30 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import contextmanager
 
 import httpx2
 import pytest
 import uvicorn
 
+from app.access.repository import all_keys, revoke
+from app.events import endpoints
 from app.main import create_app
 from tests.app.fakes import accept, body, plan_body
+from tests.app.keys import guarded_app, headers_of
 
 
 @pytest.fixture
 def url(settings):
+    app = create_app(settings, check=accept, check_plan=accept, check_design_search=accept)
+    with serving(app) as url:
+        yield url
+
+
+@contextmanager
+def serving(app):
     """A real server: streams end only when one side closes."""
-    config = uvicorn.Config(
-        create_app(settings, check=accept, check_plan=accept, check_design_search=accept),
-        port=0,
-        log_level="warning",
-    )
+    config = uvicorn.Config(app, port=0, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -91,3 +98,25 @@ def test_a_new_listener_hears_only_what_happens_from_now_on(url):
                 if line.startswith("data: "):
                     assert json.loads(line.removeprefix("data: "))["id"] == second
                     break
+
+
+async def test_a_stream_has_what_its_key_sees_and_ends_with_it(settings, database, monkeypatch):
+    monkeypatch.setattr(endpoints, "_KEY_LOOKED_AT_EVERY_S", 0.2)
+    x = await headers_of(database, owner="x")
+    y = await headers_of(database, owner="y")
+    with serving(guarded_app(settings)) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        hidden = client.post("/v1/simulations", json=body(), headers=x).json()["id"]
+        client.delete(f"/v1/simulations/{hidden}", headers=x)
+        client.delete(f"/v1/simulations/{hidden}", headers=x)
+        shared = {"shared": "true"}
+        seen = client.post("/v1/simulations", json=body(), headers=x, params=shared).json()["id"]
+        own = client.post("/v1/plans", json=plan_body(), headers=y).json()["id"]
+        from_the_start = {**y, "Last-Event-ID": "0"}
+        with client.stream("GET", "/v1/events", headers=from_the_start) as response:
+            lines = response.iter_lines()
+            data = [next(line for line in lines if line.startswith("data:")) for _ in range(2)]
+            assert [json.loads(line[5:])["id"] for line in data] == [seen, own]
+            async with database.write() as session:
+                (key,) = [key for key in await all_keys(session) if key.owner == "y"]
+                await revoke(session, key.prefix)
+            assert not [line for line in lines if line.startswith("data:")]

@@ -10,8 +10,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
+from app.access.caller import caller_of
+from app.access.keys import make_key
+from app.access.repository import identify
 from app.database import Database, alembic_config, migrate
-from app.models import Base
+from app.models import Base, Simulation
 from app.settings import Settings
 
 
@@ -63,6 +66,33 @@ def test_going_back_before_plans_keeps_simulations_and_loses_runs_of_plans(conne
     alembic.command.upgrade(alembic_config(connection), "head")
     kept = connection.execute(sqlalchemy.text("SELECT simulation_id, plan_id FROM run")).all()
     assert kept == [("sim_1", None)]
+
+
+async def test_what_is_older_than_owners_is_for_all_and_keys_own_by_their_names(
+    settings, connection
+):
+    alembic.command.downgrade(alembic_config(connection), "0006")
+    key = make_key()
+    job = "id, status, queue, version, created_at"
+    for statement in (
+        "INSERT INTO api_key (id, name, prefix, digest, scopes, created_at) VALUES"
+        f" ('key_1', 'ci', '{key.prefix}', '{key.digest}', '[\"write\"]', '2026-01-01')",
+        f"INSERT INTO simulation ({job}, request, versions, content_hash, mode, device) VALUES"
+        " ('sim_1', 'queued', 'q', 1, '2026-01-01', '{}', '{}', 'x', 'train', 'cpu')",
+    ):
+        connection.execute(sqlalchemy.text(statement))
+    alembic.command.upgrade(alembic_config(connection), "head")
+    connection.commit()
+    database = Database(settings.url)
+    async with database.read() as session:
+        identity = await identify(session, key.text)
+        caller = caller_of(identity, settings.model_copy(update={"auth": "on"}))
+        simulation = await session.get_one(Simulation, "sim_1")
+        assert (caller.owner, caller.max_pending, caller.sees_all) == ("ci", 1000, False)
+        assert (simulation.owner, simulation.shared, simulation.priority) == (None, False, 1)
+        assert caller.may_see(simulation)
+        assert not caller.may_change(simulation)
+    await database.close()
 
 
 def test_the_tables_are_those_of_the_models(connection):

@@ -41,18 +41,46 @@ def create(
         str | None,
         typer.Option(metavar="TIME", help="After which it is invalid: 12h, 90d. Default: never."),
     ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whose is what is stored with it: keys of one owner own together. Default: the "
+            "key's name.",
+        ),
+    ] = None,
+    max_pending: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Most unfinished jobs of its owner. Default: HEADROOM_MAX_PENDING_PER_OWNER.",
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE", help="Most calls, as 600/minute. Default: HEADROOM_RATE_LIMIT."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a key and print it, once: only a digest of it is stored.
 
-    headroom keys create "CI of the vision team" --scope write --expires 90d
+    headroom keys create "CI of the vision team" --owner vision --scope write --expires 90d
     """
     from app.access.keys import Scope, make_key
     from app.access.repository import add_key
     from app.kit.columns import utc_now
+    from app.settings import check_rate
 
-    if not 1 <= len(name) <= 100:
-        raise usage_error("a name has 1 to 100 characters")
+    for what, text in (("a name", name), ("an owner", name if owner is None else owner)):
+        if not 1 <= len(text) <= 100 or not text.isprintable():
+            raise usage_error(f"{what} has 1 to 100 printable characters")
+    try:
+        rate = check_rate(rate)
+    except ValueError as error:
+        raise usage_error(f"--rate: {error}") from None
     try:
         wanted = frozenset(Scope(scope) for scope in scopes or ["write"])
     except ValueError as error:
@@ -62,7 +90,17 @@ def create(
 
     async def store() -> dict[str, Any]:
         async with _session() as session:
-            return _shown(await add_key(session, key, name, wanted, expires_at))
+            row = await add_key(
+                session,
+                key,
+                name,
+                wanted,
+                expires_at,
+                owner=owner,
+                max_pending=max_pending,
+                rate=rate,
+            )
+            return _shown(row)
 
     stored = _run(store())
     if json:
@@ -74,7 +112,7 @@ def create(
 
 @application.command(name="list")
 def list_(json: JsonOption = False) -> None:
-    """Every key, newest first: what it permits, when it ends, when it was last used."""
+    """Every key, newest first: whose it is, what it permits, its limits, when it was last used."""
     from app.access.repository import all_keys
 
     async def read() -> list[dict[str, Any]]:
@@ -85,8 +123,11 @@ def list_(json: JsonOption = False) -> None:
     columns = [
         ("Prefix", "prefix"),
         ("Name", "name"),
+        ("Owner", "owner"),
         ("Scopes", "scopes"),
         ("State", "state"),
+        ("Pending", "max_pending"),
+        ("Rate", "rate"),
         ("Expires", "expires_at"),
         ("Last used", "last_used_at"),
     ]
@@ -143,8 +184,11 @@ def _shown(row: Any) -> dict[str, Any]:
     return {
         "prefix": row.prefix,
         "name": row.name,
+        "owner": row.owner or row.name,
         "scopes": row.scopes,
         "state": state,
+        "max_pending": row.max_pending,
+        "rate": row.rate,
         "created_at": _minute(row.created_at),
         "expires_at": _minute(row.expires_at),
         "last_used_at": _minute(row.last_used_at),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -22,6 +22,8 @@ def upgrade() -> None:
         sa.Column("mode", sa.String(length=20), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("owner", sa.String(length=100), nullable=True),
+        sa.Column("shared", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep")),
     )
     with op.batch_alter_table("sweep", schema=None) as batch_op:
@@ -57,4 +59,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("sweep_point")
     op.drop_table("sweep")
-    op.execute("DELETE FROM idempotency_key WHERE scope = 'sweeps'")
+    op.execute("DELETE FROM idempotency_key WHERE scope LIKE 'sweep%'")
