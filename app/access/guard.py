@@ -10,15 +10,14 @@ from asgi_correlation_id import correlation_id
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import keys, repository
 from app.access.keys import Identity
 from app.context import Context
-from app.errors import NotReady
-from app.kit.problems import HTTP_PROBLEMS, response
+from app.kit.outages import AWAY
+from app.kit.problems import HTTP_PROBLEMS, database_away, response
 from app.models import AuditEntry
 
 _log = logging.getLogger(__name__)
@@ -64,10 +63,8 @@ class Guard:
         context: Context = scope["app"].state.context
         try:
             identity, refusal = await self._judge(scope, context)
-        except OperationalError:
-            _log.exception("the database does not answer")
-            away = NotReady("the database does not answer").problem()
-            await response(away, 503, {"Retry-After": "5"})(scope, receive, send)
+        except AWAY as error:
+            await database_away(error)(scope, receive, send)
             return
         if refusal is not None:
             kind, title = HTTP_PROBLEMS[refusal.status]
