@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.context import ContextDep
 from app.jobs.schemas import problems
+from app.kit.clock import current_time
 from app.models import WorkerState
 from app.workers.service import all_workers, state_of
 from planner.versions import versions
@@ -50,10 +51,10 @@ class WorkerList(BaseModel):
 async def list_(context: ContextDep) -> WorkerList:
     """Workers and what they are doing."""
     async with context.database.read() as session:
-        workers = await all_workers(session)
+        workers, now = await all_workers(session), await current_time(session)
     items, ours = [], versions()
     for worker in workers:
-        worker.state = state_of(worker, context.settings)
+        worker.state = state_of(worker, context.settings, now)
         item = WorkerResource.model_validate(worker)
         item.differs_in = [name for name in ours if worker.versions.get(name) != ours[name]]
         items.append(item)
