@@ -15,6 +15,8 @@ from app.kit.problems import MEDIA_TYPE, Problem
 from app.models import JobStatus
 
 RETRY_AFTER_S = 1
+#: Fields of a job's resource that are no columns of its row.
+ADDED = frozenset({"warnings", "attempts"})
 
 
 class JobResource(BaseModel):
