@@ -99,6 +99,7 @@ def soak(
     """The chaos, its clients, and what was found in the end."""
     with Chaos(settings, folder, given.seed, cluster) as chaos:
         clients = Clients(chaos, given.seed)
+        until = time.monotonic() + 60 * given.minutes
         with ThreadPoolExecutor(CLIENTS) as threads:
             submitted = []
             for kill in range(given.kills):
@@ -107,6 +108,8 @@ def soak(
                 before = sum(chaos.done.values())
                 while sum(chaos.done.values()) == before:
                     chaos.strike()
+                if time.monotonic() > until:
+                    break
                 if kill % _AT_ONCE == 0:
                     # Faults come in bursts, between which the service may catch its breath.
                     while len(clients.unfinished()) > CLIENTS:
@@ -123,7 +126,7 @@ def soak(
             time.sleep(0.5)
         found = audit(settings, clients.jobs, given.seed)
         with ThreadPoolExecutor(CLIENTS) as threads:
-            again = dict(enumerate(threads.map(clients.submit, range(given.jobs))))
+            again = dict(enumerate(threads.map(clients.submit, range(len(clients.jobs)))))
         if again != clients.jobs:
             found.violations.append("a key that is sent again finds another job")
         return chaos, clients, found
@@ -135,6 +138,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=60, help="no further faults after these")
     parser.add_argument("--sqlite", action="store_true", help="one file instead of PostgreSQL")
     parser.add_argument("--write", type=Path, metavar="FILE")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the processes' logs")
@@ -173,6 +177,8 @@ def report(
     database = "SQLite" if given.sqlite else "PostgreSQL"
     flag = " --sqlite" if given.sqlite else ""
     command = f"python -m benchmarks.faults --jobs {given.jobs} --kills {given.kills}"
+    faults = sum(chaos.done.values())
+    short = f" The time of --minutes {given.minutes:g} was up first." * (faults < given.kills)
     tables = [
         _table("fault", chaos.done),
         _table("how jobs ended", found.ends),
@@ -180,7 +186,7 @@ def report(
         _table("how attempts ended", found.outcomes),
     ]
     kept = "none" if not found.violations else "\n".join(f"- {each}" for each in found.violations)
-    return f"""# Faults: what became of {given.jobs} jobs
+    return f"""# Faults: what became of {len(clients.jobs)} jobs
 
 `{command} --seed {given.seed}{flag}`
 
@@ -188,8 +194,7 @@ def report(
 a job is a child process that takes up to {LONGEST_S} s, without torch. {_versions()}.
 Took {seconds / 60:.0f} min on a busy machine: this counts states and not seconds.
 
-{sum(chaos.done.values())} faults; {clients.repeats} requests were sent again after a 5xx or no
-answer.
+{faults} faults; {clients.repeats} requests were sent again after a 5xx or no answer.{short}
 
 {(chr(10) * 2).join(tables)}
 

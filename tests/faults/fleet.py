@@ -29,7 +29,7 @@ FINAL = ("succeeded", "failed", "cancelled", "out_of_memory")
 Value = TypeVar("Value")
 
 
-def eventually(condition: Callable[[], Value], seconds: float = 60) -> Value:
+def eventually(condition: Callable[[], Value], seconds: float = 120) -> Value:
     """The condition's value once it is true. What it raises for a service that is away counts as
     false until the time is up.
     """
@@ -52,7 +52,7 @@ class Replica:
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
-        self.client = httpx2.Client(base_url=self.url, timeout=30)
+        self.client = httpx2.Client(base_url=self.url, timeout=150)
 
     def wait_until_ready(self) -> None:
         """Block until it takes requests."""
@@ -62,7 +62,7 @@ class Replica:
         """The resource."""
         return self.client.get(location).json()
 
-    def end_of(self, location: str, seconds: float = 60) -> dict:
+    def end_of(self, location: str, seconds: float = 120) -> dict:
         """The resource once it is in a final state."""
         return eventually(
             lambda: job if (job := self.job(location))["status"] in FINAL else None, seconds

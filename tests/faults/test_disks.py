@@ -54,7 +54,7 @@ def test_a_full_disk_stores_nothing_by_halves_and_loses_nothing(
     fleet.worker("w")
     go = tmp_path / "go"
     running = client.post(URL, json=body("wait", file=str(go))).headers["Location"]
-    wait_for(client, running, "running")
+    wait_for(client, running, "running", seconds=120)
     small_disk.fill()
 
     # What is left of the database's last pages may still take a few.
@@ -79,7 +79,7 @@ def test_a_full_disk_stores_nothing_by_halves_and_loses_nothing(
     again = client.post(URL, json=body(number=number, text="x" * 4000), headers=key)
     assert again.status_code == 202
     for location in (running, *(f"{URL}/{job_id}" for job_id in (*stored, again.json()["id"]))):
-        job = wait_for(client, location, "succeeded")
+        job = wait_for(client, location, "succeeded", seconds=120)
         assert [attempt["outcome"] for attempt in job["attempts"]] == ["finished"]
 
 
@@ -104,7 +104,7 @@ def test_what_befalls_a_child_is_recorded_and_its_worker_lives(
         doomed = post(9)
         (child,) = eventually(children)
         child.kill()
-        job = wait_for(client, doomed, "failed", seconds=90)
+        job = wait_for(client, doomed, "failed", seconds=120)
         assert job["problem"]["type"] == "worker-crashed"
         assert "SIGKILL" in job["problem"]["detail"]
         (attempt,) = job["attempts"]
@@ -112,9 +112,9 @@ def test_what_befalls_a_child_is_recorded_and_its_worker_lives(
         assert attempt["exit"]["signal"] == "SIGKILL"
 
         small_disk.fill()
-        problem = wait_for(client, post(10), "failed", seconds=90)["problem"]
+        problem = wait_for(client, post(10), "failed", seconds=120)["problem"]
         assert problem["type"] == "storage-full"
         assert "TMPDIR" in problem["detail"]
         small_disk.clear()
-        assert wait_for(client, post(11), "succeeded", seconds=90)["prediction"]
+        assert wait_for(client, post(11), "succeeded", seconds=120)["prediction"]
         assert worker.poll() is None

@@ -73,7 +73,7 @@ def post(client, *arguments, **config) -> str:
 
 
 def ended(client, location: str) -> dict:
-    return wait_for(client, location, *FINAL, seconds=90)
+    return wait_for(client, location, *FINAL, seconds=120)
 
 
 def outcomes(job: dict) -> list[tuple[str, str | None]]:
@@ -88,7 +88,7 @@ def test_a_restart_of_the_server_is_outlasted(server, client, fleet, tmp_path):
     fleet.worker("w")
     go = tmp_path / "go"
     running = post(client, "wait", file=str(go))
-    wait_for(client, running, "running")
+    wait_for(client, running, "running", seconds=120)
     queued = post(client, number=2)
     fleet.worker("other")  # it must not take the first for dead because of the outage
     eventually(lambda: worker_states(client).get("other") == "online")
@@ -121,7 +121,7 @@ def test_a_network_that_is_cut_loses_and_doubles_nothing(cable, client, fleet, t
     fleet.worker("far", (*wire.prefix, *FAKE_WORKER), HEADROOM_DATABASE_URL=far)
     first, second = tmp_path / "first", tmp_path / "second"
     short = post(client, "wait", file=str(first))
-    wait_for(client, short, "running")
+    wait_for(client, short, "running", seconds=120)
     wire.cut()
     first.touch()
     time.sleep(STALE_S / 3)
@@ -129,7 +129,7 @@ def test_a_network_that_is_cut_loses_and_doubles_nothing(cable, client, fleet, t
     assert outcomes(ended(client, short)) == [("far", "finished")]
 
     long = post(client, "wait", file=str(second))
-    wait_for(client, long, "running")
+    wait_for(client, long, "running", seconds=120)
     fleet.worker("near")
     eventually(lambda: worker_states(client).get("near") == "online")
     wire.cut()
