@@ -69,6 +69,8 @@ def test_a_host_that_dies_goes_on_where_it_was(fleet, tmp_path):
     assert [each["outcome"] for each in replica.end_of(queued)["attempts"]] == ["finished"]
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)  # SQLite's share one clock
 def test_workers_whose_clocks_are_wrong_are_as_good_as_others(settings, client, fleet, tmp_path):
     """One is ten minutes ahead and one as many behind; each takes a job, and one is frozen."""
     ahead = fleet.worker("ahead", command=SKEWED_WORKER, CLOCK_AHEAD_S="600")
