@@ -140,13 +140,25 @@ def _scripts() -> ScriptDirectory:
 
 def _async_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
+        engine = create_async_engine(url, pool_pre_ping=True)
+        _configure_postgresql(engine.sync_engine)
+        return engine
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
         connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000},
     )
     _configure_sqlite(engine.sync_engine)
     return engine
+
+
+def _configure_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: DBAPIConnection, _record: Any) -> None:
+        cursor = connection.cursor()
+        timeout_ms = int(engine_client.IDLE_TRANSACTION_S * 1000)
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {timeout_ms}")
+        cursor.close()
+        connection.commit()
 
 
 def _configure_sqlite(engine: Engine) -> None:

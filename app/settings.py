@@ -16,6 +16,14 @@ from sqlalchemy.exc import ArgumentError
 
 from planner.quantities import Bytes
 
+_CUT_NOTICED = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
 
 def default_data_dir() -> Path:
     """Where the platform keeps an application's data (XDG; Application Support on macOS)."""
@@ -119,7 +127,7 @@ class Settings(BaseSettings):
     def url(self) -> URL:
         """The database, with the synchronous driver of its kind."""
         if self.database_url is not None:
-            return parse_database_url(self.database_url)
+            return _noticing_cuts(parse_database_url(self.database_url))
         return URL.create("sqlite", database=str(self.data_dir / "headroom.db"))
 
     def as_environment(self) -> dict[str, str]:
@@ -167,3 +175,14 @@ def parse_database_url(text: str) -> URL:
             raise ValueError(f"needs a file, since API and workers share it; {remedy}")
         return url.set(drivername="sqlite", database=str(Path(url.database or "").absolute()))
     raise ValueError(f"names the unsupported database {kind!r}; {remedy}")
+
+
+def _noticing_cuts(url: URL) -> URL:
+    """Have a connection whose network is cut fail within seconds; without this, what waits for an
+    answer waits for as long as the kernel goes on sending: a quarter of an hour.
+
+    libpq's parameters; what the URL itself says comes first.
+    """
+    if url.get_backend_name() != "postgresql":
+        return url
+    return url.set(query={**_CUT_NOTICED, **url.query})

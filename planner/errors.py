@@ -80,6 +80,13 @@ class LimitExceeded(HeadroomError):
     title = "The work is larger than this service allows"
 
 
+class StorageFull(HeadroomError):
+    """A disk of the service has no room left. Nothing is stored by halves."""
+
+    type = "storage-full"
+    title = "A disk of the service is full"
+
+
 class WorkerCrashed(HeadroomError):
     """The child process ended without an answer."""
 

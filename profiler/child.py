@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from planner.errors import HeadroomError
+from planner.errors import HeadroomError, StorageFull
 from profiler import isolation, limits
 from profiler.channel import Channel, JobResult
 from profiler.frames import receive
@@ -74,6 +75,8 @@ def _work(connection: socket.socket, jobs: Mapping[str, Job]) -> None:
 def _report(error: Exception, channel: Channel) -> None:
     if is_out_of_memory(error):
         channel.out_of_memory(_first_line(error), {})
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        channel.failed(StorageFull("the worker's scratch disk is full").problem())
     elif isinstance(error, HeadroomError):
         channel.failed(error.problem())
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import shutil
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from planner.errors import WorkerCrashed
+from planner.errors import HeadroomError, StorageFull, WorkerCrashed
 from profiler.classify import FINAL_KINDS, Observed, classify, signal_name
 from profiler.frames import Frame, MalformedFrame, read, write
 from profiler.limits import Limits
@@ -182,6 +183,8 @@ class Executor:
                 await self._attend(payload, observed, on_progress)
         except WorkerCrashed as error:
             return Outcome("failed", None, error.problem(), {}, observed.exit)
+        except OSError as error:  # no scratch folder, no descriptors
+            return Outcome("failed", None, _lacking(error).problem(), {}, observed.exit)
         return classify(observed)
 
     async def _living_warm(self) -> WarmClient:
@@ -298,6 +301,15 @@ async def _end(warm: WarmClient, job: str, observed: Observed) -> Exit | None:
         return None
     finally:
         warm.forget(job)
+
+
+def _lacking(error: OSError) -> HeadroomError:
+    """What the machine did not have for a child."""
+    if error.errno == errno.ENOSPC:
+        return StorageFull(
+            "the worker's scratch disk is full; make room on it, or set TMPDIR to another"
+        )
+    return WorkerCrashed(f"no child could be started: {error.strerror or error}")
 
 
 def _describe(ended: Exit | None, observed: Observed, seconds: float, scratch: Path) -> ChildExit:

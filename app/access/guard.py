@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from asgi_correlation_id import correlation_id
 from limits import RateLimitItem
-from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,8 +16,8 @@ from app.access import keys, repository
 from app.access.keys import Identity
 from app.access.rates import Rates
 from app.context import Context
-from app.errors import NotReady
-from app.kit.problems import HTTP_PROBLEMS, response
+from app.kit.outages import AWAY
+from app.kit.problems import HTTP_PROBLEMS, database_away, response
 from app.models import AuditEntry
 
 _log = logging.getLogger(__name__)
@@ -83,10 +82,8 @@ class Guard:
         context: Context = scope["app"].state.context
         try:
             verdict = await self._judge(scope, context)
-        except OperationalError:
-            _log.exception("the database does not answer")
-            away = NotReady("the database does not answer").problem()
-            await response(away, 503, {"Retry-After": "5"})(scope, receive, send)
+        except AWAY as error:
+            await database_away(error)(scope, receive, send)
             return
         identity = verdict.identity
         if (refusal := verdict.refusal) is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.jobs.schemas import JobQuery, JobResource
+from app.jobs.schemas import ADDED, JobQuery, JobResource
 from app.kit.pages import Text
 from app.models import DesignSearch
 from planner.designs.answer import Design, RandomSearch, Untried
@@ -44,7 +44,7 @@ class DesignSearchResource(JobResource):
         if not isinstance(row, DesignSearch):
             return row
         own = {"request", "versions", "feasible", "best_value"}
-        of_the_row = ({*JobResource.model_fields} | own) - {"warnings"}
+        of_the_row = ({*JobResource.model_fields} | own) - ADDED
         return {**(row.answer or {}), **{name: getattr(row, name) for name in of_the_row}}
 
 

@@ -21,7 +21,7 @@ from app.database import Database
 from app.devices.measured import remember_context
 from app.engine.queues import ANSWERING, run_queue
 from app.errors import WorkerIdTaken
-from app.kit.columns import utc_now
+from app.kit.clock import current_time, database_now
 from app.models import Event, Worker, WorkerState
 from planner.versions import versions
 from profiler.labels import card_description, card_labels
@@ -109,8 +109,8 @@ class WorkerSlot:
 
 async def attach(database: Database, worker_id: str, attachment: Attachment) -> None:
     """Write the worker's row: it is online from now on."""
-    now = utc_now()
     async with database.write() as session:
+        now = await current_time(session)
         await session.merge(
             Worker(
                 id=worker_id,
@@ -144,18 +144,19 @@ async def _remember_context(session: AsyncSession, worker_id: str, attachment: A
     await remember_context(session, profile, device["context_bytes"], source + notes)
 
 
-async def heartbeat(database: Database, worker_id: str, jobs: Sequence[str]) -> None:
-    """Say that the worker is alive, and at what."""
+async def heartbeat(database: Database, worker_id: str, jobs: Sequence[str]) -> bool:
+    """Say that the worker is alive, and at what; False where it is not known any more."""
     async with database.write() as session:
         worker = await session.get(Worker, worker_id)
         if worker is None:
-            return
-        worker.last_seen_at = utc_now()
+            return False
+        worker.last_seen_at = database_now()
         worker.jobs = list(jobs)
         if worker.state == WorkerState.LOST:
             # It was frozen and taken for dead, and is back.
             worker.state = WorkerState.ONLINE
             session.add(_state_event(worker_id, WorkerState.ONLINE))
+    return True
 
 
 async def drain(database: Database, worker_id: str) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy import Select, column, select, table
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -22,6 +24,9 @@ from app.engine.queues import SIMULATIONS
 APPLICATION_NAME = "headroom"
 APPLICATION_VERSION = "1"
 WORKFLOW = "execute-job"
+#: Seconds that PostgreSQL lets any session of this service idle within a transaction: one that is
+#: frozen or cut off holds its locks for no longer.
+IDLE_TRANSACTION_S = 10.0
 
 logging.getLogger("dbos").setLevel(logging.WARNING)
 
@@ -47,6 +52,7 @@ class EngineClient:
             serializer=DBOSPortableJSONSerializer(),
             lazy=True,
             retry_connection_errors=False,
+            sys_db_idle_transaction_timeout_sec=IDLE_TRANSACTION_S,
         )
 
     async def enqueue(
@@ -91,6 +97,37 @@ class EngineClient:
             for job_id in job_ids
             if known.get(job_id, "MISSING") not in alive
         }
+
+    async def is_with(self, session: AsyncSession, job_id: str, worker_id: str) -> bool:
+        """Whether the engine counts the job as under way at this worker, as the session's
+        transaction sees it.
+
+        A worker that was frozen between taking a job off its queue and beginning it finds here
+        that the job has gone to another.
+        """
+        found: Select[Any] = (
+            select(column("executor_id"))
+            .select_from(table("workflow_status", schema=self._client._sys_db.schema))
+            .where(column("workflow_uuid") == job_id, column("status") == "PENDING")
+        )
+        return bool(await session.scalar(found) == worker_id)
+
+    async def under_way(self) -> dict[str, set[str]]:
+        """Jobs that the engine counts as under way, by the worker that took them."""
+        found = await self._client.list_workflows_async(
+            status="PENDING", load_input=False, load_output=False
+        )
+        jobs: dict[str, set[str]] = {}
+        for workflow in found:
+            if workflow.executor_id is not None:
+                jobs.setdefault(workflow.executor_id, set()).add(workflow.workflow_id)
+        return jobs
+
+    async def requeue(self, job_id: str, worker_id: str) -> bool:
+        """Put a job back on its queue, if it still is with that worker; tells whether it was."""
+        return await asyncio.to_thread(
+            self._client._sys_db.reenqueue_for_recovery, job_id, [worker_id], SIMULATIONS
+        )
 
     async def requeue_jobs_of(self, worker_id: str) -> int:
         """Put the jobs that a worker left back on the queues they came from; returns how many.

@@ -14,7 +14,9 @@ from app.access.caller import Caller
 from app.database import Database
 from app.devices.measured import measurements
 from app.devices.repository import all_profiles, device_profile
+from app.engine.client import EngineClient
 from app.engine.design_search import DesignSearchJob
+from app.engine.outage import outlasting
 from app.engine.progress import ProgressWriter
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
@@ -79,9 +81,15 @@ class JobExecution:
     """Executes jobs for one worker, all in one event loop."""
 
     def __init__(
-        self, database: Database, executor: ExecutorLike, settings: Settings, worker_id: str
+        self,
+        database: Database,
+        engine: EngineClient,
+        executor: ExecutorLike,
+        settings: Settings,
+        worker_id: str,
     ) -> None:
         self._database = database
+        self._engine = engine
         self._executor = executor
         self._settings = settings
         self._worker_id = worker_id
@@ -93,14 +101,23 @@ class JobExecution:
         assert task is not None
         self.active[job_id] = task
         try:
-            async with self._database.write() as session:
-                claim = await lifecycle.claim(
-                    session, job_id, self._worker_id, self._settings.max_attempts
-                )
-            if claim is not None:
+            if (claim := await self._claim(job_id)) is not None:
                 await self._work(claim)
         finally:
-            del self.active[job_id]
+            # Taken for dead meanwhile, this worker may have taken the same job up again.
+            if self.active.get(job_id) is task:
+                del self.active[job_id]
+
+    @outlasting
+    async def _claim(self, job_id: str) -> Claim | None:
+        async with self._database.write() as session:
+            await lifecycle.lock(session, job_id)
+            if not await self._engine.is_with(session, job_id, self._worker_id):
+                _log.warning("job %s went to another worker before it was begun here", job_id)
+                return None
+            return await lifecycle.claim(
+                session, job_id, self._worker_id, self._settings.max_attempts
+            )
 
     async def _work(self, claim: Claim) -> None:
         job_id = claim.job.id
@@ -116,6 +133,7 @@ class JobExecution:
                 )
         await self._save(claim, outcome)
 
+    @outlasting
     async def _outcome(
         self, claim: Claim, on_progress: Callable[[dict[str, Any]], None]
     ) -> Outcome:
@@ -179,6 +197,7 @@ class JobExecution:
         seconds = settings.plan_timeout_s if is_plan else settings.simulation_timeout_s
         return Limits(seconds, settings.simulation_memory_bytes)
 
+    @outlasting
     async def _save(self, claim: Claim, outcome: Outcome) -> None:
         files = await artifacts.compress(outcome.artifacts)
         exit_ = asdict(outcome.exit) if is_dataclass(outcome.exit) else None

@@ -157,7 +157,7 @@ class _WorkerProcess:
         self._parent_pid = parent_pid
         self._database = Database(settings.url)
         self._engine = EngineClient(settings.url)
-        self._execution = JobExecution(self._database, executor, settings, worker_id)
+        self._execution = JobExecution(self._database, self._engine, executor, settings, worker_id)
         self._told_to_stop = asyncio.Event()
 
     async def live(self) -> None:
@@ -188,6 +188,7 @@ class _WorkerProcess:
                 executor_id=self._worker_id,
                 serializer=DBOSPortableJSONSerializer(),
                 run_migrations=False,
+                sys_db_idle_transaction_timeout_sec=engine_client.IDLE_TRANSACTION_S,
                 console_log_level="WARNING",
                 log_level="WARNING",
             )
@@ -205,12 +206,20 @@ class _WorkerProcess:
         while True:
             await asyncio.sleep(self._settings.heartbeat_s)
             with _logged("heartbeat"):
-                await attachments.heartbeat(
+                known = await attachments.heartbeat(
                     self._database, self._worker_id, list(self._execution.active)
                 )
+                if not known:  # it was away for so long that its row was deleted
+                    await attachments.attach(self._database, self._worker_id, self._attachment)
 
     async def _reaping(self) -> None:
-        reaper = Reaper(self._database, self._engine, self._settings)
+        reaper = Reaper(
+            self._database,
+            self._engine,
+            self._settings,
+            worker_id=self._worker_id,
+            active=self._execution.active,
+        )
         while True:
             with _logged("sweep for dead workers"):
                 await reaper.sweep()

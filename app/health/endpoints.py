@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from app.context import ContextDep
 from app.errors import NotReady
 from app.jobs.schemas import problems
+from app.kit.clock import current_time
 from app.workers.service import TAKING, all_workers, state_of
 
 router = APIRouter(tags=["health"])
@@ -50,6 +51,6 @@ async def readiness(context: ContextDep) -> Readiness:
     if not context.warm.is_set():
         raise NotReady("the service is starting")
     async with context.database.read() as session:
-        workers = await all_workers(session)
-    online = sum(state_of(worker, context.settings) in TAKING for worker in workers)
+        workers, now = await all_workers(session), await current_time(session)
+    online = sum(state_of(worker, context.settings, now) in TAKING for worker in workers)
     return Readiness(workers_online=online)

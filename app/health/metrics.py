@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app.context import Context, ContextDep
 from app.jobs import lifecycle
+from app.kit.clock import current_time
 from app.models import JobStatus, Run
 from app.models.base import UNFINISHED
 from app.workers.service import TAKING, all_workers, state_of
@@ -56,6 +57,7 @@ async def _collect(context: Context, registry: CollectorRegistry) -> None:
             for queue, count in (await session.execute(depth.group_by(table.queue))).all():
                 queued.labels(queue).set(count)
         mean = await session.scalar(select(func.avg(func.abs(Run.relative_error))))
+        now = await current_time(session)
         for worker in await all_workers(session):
-            online.labels(worker.id).set(state_of(worker, context.settings) in TAKING)
+            online.labels(worker.id).set(state_of(worker, context.settings, now) in TAKING)
     error.set(float("nan") if mean is None else mean)

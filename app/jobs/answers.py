@@ -10,6 +10,7 @@ from fastapi import Response
 from app.context import Context
 from app.jobs import repository
 from app.jobs import service as jobs
+from app.jobs.attempts import attempts_of
 from app.jobs.schemas import (
     JobQuery,
     JobResource,
@@ -75,6 +76,8 @@ class Answers(Generic[Table, Resource]):
     async def _one(self, context: Context, row: Table) -> Resource:
         resource = self.resource.model_validate(row)
         resource.warnings = await waiting_warnings(context, row)
+        async with context.database.read() as session:
+            resource.attempts = list(await attempts_of(session, row.id))
         return resource
 
     def create_responses(self, again: str, *statuses: int) -> dict[int | str, dict[str, Any]]:

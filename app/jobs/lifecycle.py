@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit.columns import utc_now
+from app.kit.clock import database_now
 from app.models import DesignSearch, Event, JobAttempt, JobStatus, Plan, Run, Simulation
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED, AnswerColumns
@@ -76,10 +76,12 @@ async def claim(
         await fail(session, job, too_many_attempts(lost))
         return None
     number = max((number for number, _ in attempts), default=0) + 1
-    session.add(JobAttempt(job_id=job_id, number=number, worker_id=worker_id))
+    session.add(
+        JobAttempt(job_id=job_id, number=number, worker_id=worker_id, started_at=database_now())
+    )
     job.status = JobStatus.RUNNING
     job.worker_id = worker_id
-    job.started_at = utc_now()
+    job.started_at = database_now()
     job.progress = None
     job.version += 1
     record(session, job)
@@ -105,7 +107,7 @@ def finish(
     job.status = status
     job.problem = problem
     job.progress = None
-    job.finished_at = utc_now()
+    job.finished_at = database_now()
     job.version += 1
     if isinstance(job, AnswerColumns) and status is not JobStatus.SUCCEEDED:
         job.reusable_hash = None
@@ -138,7 +140,7 @@ async def close_attempt(
         update(JobAttempt)
         .where(JobAttempt.job_id == job_id, JobAttempt.number == number)
         .where(JobAttempt.outcome.is_(None))
-        .values(outcome=outcome, finished_at=utc_now(), exit=exit)
+        .values(outcome=outcome, finished_at=database_now(), exit=exit)
     )
 
 
@@ -160,6 +162,8 @@ async def cancel(session: AsyncSession, job_id: str) -> Job | None:
         return None
     finish(session, job, JobStatus.CANCELLED)
     await _close_attempts(session, job_id, AttemptOutcome.CANCELLED)
+    await session.flush()
+    await session.refresh(job, ["finished_at"])  # the database gave it
     return job
 
 
@@ -197,5 +201,5 @@ async def _close_attempts(session: AsyncSession, job_id: str, outcome: AttemptOu
     await session.execute(
         update(JobAttempt)
         .where(JobAttempt.job_id == job_id, JobAttempt.outcome.is_(None))
-        .values(outcome=outcome, finished_at=utc_now())
+        .values(outcome=outcome, finished_at=database_now())
     )

@@ -8,12 +8,15 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.jobs.attempts import Attempt
 from app.jobs.lifecycle import Job
 from app.kit.pages import PageQuery, Text
 from app.kit.problems import MEDIA_TYPE, Problem
 from app.models import JobStatus
 
 RETRY_AFTER_S = 1
+#: Fields of a job's resource that are no columns of its row.
+ADDED = frozenset({"warnings", "attempts"})
 
 
 class JobResource(BaseModel):
@@ -26,6 +29,9 @@ class JobResource(BaseModel):
     progress: dict[str, Any] | None = Field(None, description="how far a running one is")
     problem: Problem | None = Field(None, description="why it failed (RFC 9457, without status)")
     warnings: list[str] = Field([], description="what a queued one waits for")
+    attempts: list[Attempt] | None = Field(
+        None, description="each time that a worker took it up; lists leave this out"
+    )
     owner: str | None = Field(
         None, description="whose keys may cancel, delete and share it; null: none was given"
     )

@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from app.errors import (
@@ -21,8 +20,9 @@ from app.errors import (
     NotReady,
     QuotaExceeded,
 )
+from app.kit.outages import AWAY, is_full
 from app.kit.pointers import describe
-from planner.errors import HeadroomError, InvalidRequest, LimitExceeded
+from planner.errors import HeadroomError, InvalidRequest, LimitExceeded, StorageFull
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ _STATUS: dict[type[HeadroomError], int] = {
     Conflict: 409,
     QuotaExceeded: 429,
     NotReady: 503,
+    StorageFull: 507,
 }
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("bad-request", "The request cannot be read"),
@@ -103,6 +104,15 @@ def response(problem: Mapping[str, Any], status: int, headers: Any = None) -> JS
     return JSONResponse({**problem, "status": status}, status, headers, MEDIA_TYPE)
 
 
+def database_away(error: Exception) -> JSONResponse:
+    """The response where the database does not answer or has no room; nothing was stored then."""
+    _log.error("the database does not answer", exc_info=error)
+    if is_full(error):
+        full = StorageFull("the database's disk is full; make room on it, then send this again")
+        return response(full.problem(), 507, {"Retry-After": "30"})
+    return response(NotReady("the database does not answer").problem(), 503, {"Retry-After": "5"})
+
+
 def install(app: FastAPI, known_fields: Sequence[str]) -> None:
     """Answer every error of the application with a problem.
 
@@ -124,11 +134,8 @@ def install(app: FastAPI, known_fields: Sequence[str]) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return _invalid(request, error, known_fields)
 
-    async def database_away(request: Request, error: OperationalError) -> JSONResponse:
-        _log.exception("the database does not answer", exc_info=error)
-        return response(
-            NotReady("the database does not answer").problem(), 503, {"Retry-After": "5"}
-        )
+    async def away(request: Request, error: Exception) -> JSONResponse:
+        return database_away(error)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -138,7 +145,7 @@ def install(app: FastAPI, known_fields: Sequence[str]) -> None:
         (HeadroomError, domain),
         (HTTPException, http),
         (RequestValidationError, invalid),
-        (OperationalError, database_away),
+        *((kind, away) for kind in AWAY),
         (Exception, unexpected),
     ]
     for kind, handler in handlers:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.jobs.schemas import JobQuery, JobResource
+from app.jobs.schemas import ADDED, JobQuery, JobResource
 from app.kit.pages import Text
 from app.models import Plan
 from planner.plans import (
@@ -49,7 +49,7 @@ class PlanResource(JobResource):
         """The fields of what was found stand beside those of the job, not below them."""
         if not isinstance(row, Plan):
             return row
-        of_the_row = {*JobResource.model_fields, "request", "versions"} - {"warnings"}
+        of_the_row = {*JobResource.model_fields, "request", "versions"} - ADDED
         return {**(row.plan or {}), **{name: getattr(row, name) for name in of_the_row}}
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.context import ContextDep
 from app.jobs.repository import visible_ids
 from app.jobs.schemas import problems
+from app.kit.clock import current_time
 from app.models import WorkerState
 from app.workers.service import all_workers, state_of
 from planner.versions import versions
@@ -51,12 +52,12 @@ class WorkerList(BaseModel):
 async def list_(context: ContextDep) -> WorkerList:
     """Workers and what they are doing."""
     async with context.database.read() as session:
-        workers = await all_workers(session)
+        workers, now = await all_workers(session), await current_time(session)
         at_work = {job_id for worker in workers for job_id in worker.jobs}
         seen = await visible_ids(session, context.caller, at_work)
     items, ours = [], versions()
     for worker in workers:
-        worker.state = state_of(worker, context.settings)
+        worker.state = state_of(worker, context.settings, now)
         worker.jobs = [job_id for job_id in worker.jobs if job_id in seen]
         item = WorkerResource.model_validate(worker)
         item.differs_in = [name for name in ours if worker.versions.get(name) != ours[name]]

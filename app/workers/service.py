@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +11,7 @@ from app.context import Context
 from app.engine.attachment import DEFAULT_LABELS
 from app.engine.queues import ANSWERING, matches, run_queue
 from app.jobs.lifecycle import Job
-from app.kit.columns import utc_now
+from app.kit.clock import current_time
 from app.models import JobStatus, Run, Worker, WorkerState
 from app.models.base import UNFINISHED
 from app.models.worker import ATTACHED
@@ -22,9 +22,13 @@ TAKING = (WorkerState.ONLINE, WorkerState.BUSY)
 """States of workers that take jobs, now or next."""
 
 
-def state_of(worker: Worker, settings: Settings) -> WorkerState:
-    """As it is now: one that has been silent too long is lost before the reaper says so."""
-    silent = worker.last_seen_at < utc_now() - timedelta(seconds=settings.worker_stale_s)
+def state_of(worker: Worker, settings: Settings, now: datetime) -> WorkerState:
+    """As it is now: one that has been silent too long is lost before the reaper says so.
+
+    Args:
+        now: by the database's clock, as the heartbeats are.
+    """
+    silent = worker.last_seen_at < now - timedelta(seconds=settings.worker_stale_s)
     if worker.state in ATTACHED and silent:
         return WorkerState.LOST
     if worker.state == WorkerState.ONLINE and worker.jobs:
@@ -47,9 +51,9 @@ async def choose_queue(session: AsyncSession, settings: Settings, wanted: dict[s
     Raises:
         InvalidRequest: no worker known has these labels.
     """
-    workers = await all_workers(session)
+    workers, now = await all_workers(session), await current_time(session)
     able = [worker for worker in workers if matches(worker.labels, wanted)]
-    online = [worker for worker in able if state_of(worker, settings) in TAKING]
+    online = [worker for worker in able if state_of(worker, settings, now) in TAKING]
     queues = {worker.run_queue for worker in online or able}
     if not queues:
         if matches(DEFAULT_LABELS, wanted):
@@ -69,10 +73,10 @@ async def waiting_warnings(context: Context, job: Job) -> list[str]:
     if job.status != JobStatus.QUEUED:
         return []
     async with context.database.read() as session:
-        workers = await all_workers(session)
+        workers, now = await all_workers(session), await current_time(session)
     for worker in workers:
         takes = worker.simulates if job.queue in ANSWERING else worker.run_queue == job.queue
-        if takes and state_of(worker, context.settings) in TAKING:
+        if takes and state_of(worker, context.settings, now) in TAKING:
             return []
     return ["no worker that can take it is attached now; it starts when one is"]
 

@@ -113,7 +113,8 @@ def plan_body(behaviour: str = "succeed", memory: Any = 1200, **config: Any) -> 
 
 
 class FakeExecutor:
-    """Behaviours: succeed, fail, oom, raise, sleep (`seconds`), die (takes the worker along).
+    """Behaviours: succeed, fail, oom, raise, sleep (`seconds`), wait (until there is `file`), die
+    (takes the worker along).
 
     `run_behaviour` is what a run of the same request does; default: as the simulation. A plan
     is feasible from a budget of 1000 bytes on.
@@ -148,6 +149,8 @@ class FakeExecutor:
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour == "raise":
             raise RuntimeError("a bug in the worker")
+        while behaviour == "wait" and not os.path.exists(config["file"]):
+            await asyncio.sleep(0.02)
         if behaviour == "sleep":
             try:
                 await asyncio.sleep(config.get("seconds", 60))

@@ -32,7 +32,7 @@ def test_a_run_is_accepted_beside_its_prediction(client, simulation_id):
     assert run["predicted"]["peak_bytes"] == 1000
     assert run["measured"] is None
     assert client.get(URL, params={"simulation_id": simulation_id}).json()["items"] == [
-        {**run, "warnings": []}
+        {**run, "warnings": [], "attempts": None}
     ]
 
 

@@ -221,16 +221,18 @@ async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, sett
 
 
 @on_sqlite
-async def test_a_job_that_kills_its_workers_fails_for_good(client, database, start_worker):
+async def test_a_job_that_kills_its_workers_fails_for_good(client, start_worker):
     job_id = post(client, "die")
     for _ in range(3):
         worker = start_worker("--id", "w")
         assert worker.wait(30) == -signal.SIGKILL
     start_worker("--id", "w")
-    problem = wait_for(client, f"{URL}/{job_id}", "failed")["problem"]
-    assert problem["type"] == "worker-crashed"
-    assert "3 times" in problem["detail"]
-    assert await attempts(database, job_id) == ["lost"] * 3
+    failed = wait_for(client, f"{URL}/{job_id}", "failed")
+    assert failed["problem"]["type"] == "worker-crashed"
+    assert "3 times" in failed["problem"]["detail"]
+    told = [(each["number"], each["worker_id"], each["outcome"]) for each in failed["attempts"]]
+    assert told == [(number, "w", "lost") for number in (1, 2, 3)]
+    assert all(each["started_at"] < each["finished_at"] for each in failed["attempts"])
 
 
 @on_sqlite
