@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
-from app.engine.attachment import DEFAULT_LABELS
+from app.engine.machine import DEFAULT_LABELS
 from app.engine.queues import ANSWERING, matches, run_queue
 from app.jobs.lifecycle import Job
 from app.kit.columns import utc_now

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from app import fleet
 from app.cli.application import application
-from app.engine import worker
+from app.engine import machine, worker
 from app.errors import DeviceUnusable
 from app.fleet import WORKER, worker_commands
 from profiler import nvml
@@ -111,16 +111,16 @@ class TestHeadroomWorker:
 class TestOneCard:
     def test_a_worker_sees_its_own_only(self, driver, monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
-        assert worker._only_card("GPU-b").name == "NVIDIA Abacus"
+        assert machine.only_card("GPU-b").name == "NVIDIA Abacus"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
 
     def test_a_card_that_the_driver_does_not_know(self, driver):
         with pytest.raises(DeviceUnusable, match="GPU-c"):
-            worker._only_card("GPU-c")
+            machine.only_card("GPU-c")
 
     async def test_what_its_context_takes_becomes_part_of_what_it_is(self):
         found = {"context_bytes": 400, "bare_bytes": 300, "cuda": "13.0", "notes": ["n"]}
-        assert await worker._measured_context(Contexts(Outcome("succeeded", found))) == {
+        assert await machine.measured_context(Contexts(Outcome("succeeded", found))) == {
             "context_bytes": 400,
             "context_notes": ["n"],
             "cuda": "13.0",
@@ -129,7 +129,7 @@ class TestOneCard:
     async def test_a_card_that_torch_cannot_use_is_no_worker(self):
         problem = {"detail": "Torch not compiled with CUDA enabled"}
         with pytest.raises(DeviceUnusable, match=r"not compiled.*device=cpu"):
-            await worker._measured_context(Contexts(Outcome("failed", problem=problem)))
+            await machine.measured_context(Contexts(Outcome("failed", problem=problem)))
 
 
 class Contexts:
