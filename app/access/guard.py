@@ -40,6 +40,8 @@ class _Refusal:
 class Guard:
     """Asks for a key, looks whether it permits the call, counts calls, and notes writes.
 
+    Calls of workers are not counted, and noted only where they are refused.
+
     A key that is given is looked at even where none is required: a revoked one is refused. What
     was found of a key is remembered for 5 s, so a revocation takes as long to be heard of by every
     replica. Rates are counted by each replica for itself.
@@ -106,6 +108,8 @@ class Guard:
             )
         if identity is not None and not keys.permits(identity.scopes, needed := _needed(scope)):
             return identity, _Refusal(403, f"the key has not the scope {needed.value!r}", {})
+        if _is_of_worker(scope):  # missed heartbeats would have it taken for dead
+            return identity, None
         return identity, await self._over_rate(scope, identity)
 
     async def _identify(self, context: Context, text: str) -> Identity | None:
@@ -143,7 +147,7 @@ class Guard:
         location: str | None,
     ) -> None:
         """Writes into the log. An answer that was sent stays one if that fails."""
-        if scope["method"] in _READING:
+        if scope["method"] in _READING or (_is_of_worker(scope) and status < 400):
             return
         entry = AuditEntry(
             key_id=None if identity is None else identity.key_id,
@@ -169,9 +173,14 @@ def _given_key(headers: Headers) -> str | None:
 
 
 def _needed(scope: Scope) -> keys.Scope:
-    if scope["path"].startswith("/v1/lease"):
+    if _is_of_worker(scope):
         return keys.Scope.WORKER
     return keys.Scope.READ if scope["method"] in _READING else keys.Scope.WRITE
+
+
+def _is_of_worker(scope: Scope) -> bool:
+    """What only workers call, every few seconds. What they do is told by attempts and events."""
+    return bool(scope["path"].startswith("/v1/gateway/"))
 
 
 def _unauthorised(detail: str) -> _Refusal:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 
+from app.worker_settings import WorkerSettings
 from planner.errors import HeadroomError
 from profiler.limits import Limits
 from profiler.outcome import Outcome
@@ -37,6 +38,15 @@ class Assignment(BaseModel):
         None, description="of a run: what the unplanned step was predicted to take"
     )
     limits: Limits
+
+
+def limits_for(kind: AssignmentKind, settings: WorkerSettings) -> Limits:
+    """What the settings allow a job of the kind to take."""
+    if kind is AssignmentKind.RUN:
+        return Limits(settings.run_timeout_s, settings.run_memory_bytes)
+    is_plan = kind is AssignmentKind.PLAN
+    seconds = settings.plan_timeout_s if is_plan else settings.simulation_timeout_s
+    return Limits(seconds, settings.simulation_memory_bytes)
 
 
 class ExecutorLike(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,28 +18,49 @@ from app.models import Event, Worker, WorkerState
 from planner.versions import versions
 
 
+@dataclass(frozen=True)
+class Process:
+    """The process that a worker is, and for one over HTTP the session that it attached with."""
+
+    hostname: str
+    pid: int
+    versions: dict[str, str]
+    session_id: str | None = None
+    key_id: str | None = None
+
+
 async def attach(database: Database, worker_id: str, attachment: Attachment) -> None:
-    """Write the worker's row: it is online from now on."""
-    now = utc_now()
+    """Write the row of a worker that is this process: it is online from now on."""
+    process = Process(socket.gethostname(), os.getpid(), versions())
     async with database.write() as session:
-        await session.merge(
-            Worker(
-                id=worker_id,
-                state=WorkerState.ONLINE,
-                labels=attachment.labels,
-                run_queue=run_queue(attachment.labels),
-                simulates=attachment.simulates,
-                device=attachment.device,
-                versions=versions(),
-                hostname=socket.gethostname(),
-                pid=os.getpid(),
-                jobs=[],
-                started_at=now,
-                last_seen_at=now,
-            )
+        await enter(session, worker_id, attachment, process)
+
+
+async def enter(
+    session: AsyncSession, worker_id: str, attachment: Attachment, process: Process
+) -> None:
+    """Write a worker's row, in the place of one that the same worker had before."""
+    now = utc_now()
+    await session.merge(
+        Worker(
+            id=worker_id,
+            state=WorkerState.ONLINE,
+            labels=attachment.labels,
+            run_queue=run_queue(attachment.labels),
+            simulates=attachment.simulates,
+            device=attachment.device,
+            versions=process.versions,
+            hostname=process.hostname,
+            pid=process.pid,
+            session_id=process.session_id,
+            key_id=process.key_id,
+            jobs=[],
+            started_at=now,
+            last_seen_at=now,
         )
-        session.add(_state_event(worker_id, WorkerState.ONLINE))
-        await _remember_context(session, worker_id, attachment)
+    )
+    session.add(_state_event(worker_id, WorkerState.ONLINE))
+    await _remember_context(session, worker_id, attachment)
 
 
 async def _remember_context(session: AsyncSession, worker_id: str, attachment: Attachment) -> None:

@@ -49,6 +49,11 @@ class EngineClient:
             retry_connection_errors=False,
         )
 
+    @property
+    def client(self) -> DBOSClient:
+        """The engine's own client, for the other adapters of this package."""
+        return self._client
+
     async def enqueue(self, session: AsyncSession, job_id: str, queue: str) -> None:
         """Put the job on the queue within the session's transaction: both happen, or neither."""
         options: EnqueueOptions = {

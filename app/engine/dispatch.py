@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Database
 from app.devices.measured import measurements
 from app.devices.repository import all_profiles, device_profile
-from app.engine.assignment import Assignment, AssignmentKind
+from app.engine.assignment import Assignment, AssignmentKind, limits_for
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
 from app.jobs.comparison import seconds_ratio
@@ -28,7 +28,6 @@ from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
 from planner.plans import Plan as FoundPlan
 from planner.plans import PlanRequest
-from profiler.limits import Limits
 from profiler.outcome import Outcome
 
 _log = logging.getLogger(__name__)
@@ -43,25 +42,16 @@ async def assignment_of(session: AsyncSession, job: Job, settings: Settings) -> 
     device = await device_profile(session, job.device)
     if device is None:
         raise HeadroomError(f"the device profile {job.device!r} is gone")
-    measured = await measurements(session, job.device)
+    measured, kind = await measurements(session, job.device), AssignmentKind(job.kind)
     return Assignment(
-        kind=AssignmentKind(job.kind),
+        kind=kind,
         request=await _request_of(session, job),
         device=measured.applied(device).model_dump(mode="json"),
         devices=await _all_devices(session) if isinstance(job, Plan) else [],
         baseline=isinstance(job, Run) and job.plan_id is not None,
         baseline_bytes=await _unplanned_peak(session, job),
-        limits=limits_of(job, settings),
+        limits=limits_for(kind, settings),
     )
-
-
-def limits_of(job: Job, settings: Settings) -> Limits:
-    """What the settings allow the job to take."""
-    if isinstance(job, Run):
-        return Limits(settings.run_timeout_s, settings.run_memory_bytes)
-    is_plan = isinstance(job, Plan)
-    seconds = settings.plan_timeout_s if is_plan else settings.simulation_timeout_s
-    return Limits(seconds, settings.simulation_memory_bytes)
 
 
 async def save_outcome(

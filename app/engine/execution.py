@@ -7,7 +7,14 @@ from typing import Any
 
 from app.database import Database
 from app.engine import dispatch
-from app.engine.assignment import ExecutorLike, OnProgress, carry_out, outcome_of_error
+from app.engine.assignment import (
+    AssignmentKind,
+    ExecutorLike,
+    OnProgress,
+    carry_out,
+    limits_for,
+    outcome_of_error,
+)
 from app.engine.design_search import DesignSearchJob
 from app.engine.progress import ProgressWriter
 from app.jobs import artifacts, lifecycle
@@ -66,7 +73,7 @@ class JobExecution:
         """Search designs, each simulated in a child of its own."""
 
         async def simulate(request: dict[str, Any], device: dict[str, Any]) -> Outcome:
-            limits = dispatch.limits_of(job, self._settings)
+            limits = limits_for(AssignmentKind.SIMULATION, self._settings)
             return await self._executor.simulate(
                 request, device, limits=limits, on_progress=lambda phase: None
             )

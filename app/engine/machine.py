@@ -77,7 +77,7 @@ class WorkerSlot:
         self._folder.mkdir(parents=True, exist_ok=True)
         for candidate in self._candidates():
             path = self._folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', candidate)}.lock"
-            lock = path.open("a", encoding="utf-8")
+            lock = path.open("a+", encoding="utf-8")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -95,6 +95,16 @@ class WorkerSlot:
     ) -> None:
         if self._lock is not None:
             self._lock.close()
+
+    def leave(self, note: str) -> str:
+        """Leave a note to the next process of this id; returns that of the one before."""
+        assert self._lock is not None
+        self._lock.seek(0)
+        found = self._lock.read()
+        self._lock.truncate(0)
+        self._lock.write(note)
+        self._lock.flush()
+        return found
 
     def _candidates(self) -> Sequence[str]:
         if self._wanted is not None:

@@ -13,7 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from app.errors import Conflict, IdempotencyKeyReused, NotFound, NotReady
+from app.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyKeyReused,
+    LeaseOver,
+    NotFound,
+    NotReady,
+    SessionOver,
+    WorkerIdTaken,
+)
 from app.kit.pointers import describe
 from planner.errors import HeadroomError, InvalidRequest, LimitExceeded
 
@@ -24,8 +33,12 @@ _STATUS: dict[type[HeadroomError], int] = {
     InvalidRequest: 422,
     IdempotencyKeyReused: 422,
     LimitExceeded: 422,
+    Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    WorkerIdTaken: 409,
+    LeaseOver: 410,
+    SessionOver: 410,
     NotReady: 503,
 }
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {

@@ -8,14 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.jobs.schemas import JobQuery, JobResource
+from app.kit.labels import Label, LabelName
 from app.kit.pages import Text
 from planner.prediction import Phase
 from profiler.measured import Measured
-
-Label = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")
-]
-LabelName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_.-]*$")]
 
 
 class RunCreate(BaseModel):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.context import ContextDep
 from app.jobs.schemas import problems
 from app.models import WorkerState
+from app.models.worker import AttachmentKind
 from app.workers.service import all_workers, state_of
 from planner.versions import versions
 
@@ -24,8 +25,14 @@ class WorkerResource(BaseModel):
 
     id: str
     state: WorkerState
+    attachment: AttachmentKind = Field(
+        description="direct: in the database itself; gateway: over HTTP"
+    )
     labels: dict[str, str]
-    simulates: bool = Field(description="whether it takes simulations and plans besides runs")
+    simulates: bool = Field(
+        description="whether it takes simulations and plans besides runs; over HTTP no design"
+        " searches"
+    )
     device: dict[str, Any]
     versions: dict[str, str]
     differs_in: list[str] = Field(

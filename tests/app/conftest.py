@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+import uvicorn
 from starlette.testclient import TestClient
 
 from app.database import Database, migrate
 from app.main import create_app
 from app.settings import Settings
+from app.worker_settings import WorkerSettings
 from tests.app import postgres
 from tests.app.fakes import accept
 
@@ -111,16 +114,42 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start_worker(settings, tmp_path) -> Iterator[Start]:
+def served(settings) -> Iterator[str]:
+    """The address of another replica of the API, which listens on a port; in a thread."""
+    app = create_app(settings, check=accept, check_plan=accept, check_design_search=accept)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    app.state.context.stopping.set()
+    server.should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture
+def attachment(request) -> str:
+    """How the workers of a test are attached: `direct`, unless it is parametrised."""
+    return getattr(request, "param", "direct")
+
+
+@pytest.fixture
+def start_worker(request, settings, attachment, tmp_path) -> Iterator[Start]:
     """Starts worker processes with a fake executor; they end with the test."""
+    server = ["--server", request.getfixturevalue("served")] if attachment == "gateway" else []
+    # A worker over HTTP is told nothing of the database.
+    told = settings if attachment == "direct" else WorkerSettings(data_dir=tmp_path / "remote")
     with ExitStack() as stack:
 
         def start(*arguments: str) -> subprocess.Popen[bytes]:
             log = stack.enter_context((tmp_path / f"worker-{next(_numbers)}.log").open("wb"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.app.fake_worker", *arguments],
+                [sys.executable, "-m", "tests.app.fake_worker", *server, *arguments],
                 cwd=ROOT,
-                env={**os.environ, **settings.as_environment()},
+                env={**os.environ, **told.as_environment()},
                 stdout=log,
                 stderr=log,
             )

@@ -14,9 +14,9 @@ from app.access.keys import Scope, digest, make_key, permits, prefix_of
 from app.access.repository import add_key, all_keys, revoke
 from app.cli.application import application
 from app.kit.columns import utc_now
+from app.kit.hosts import is_loopback
 from app.main import create_app
 from app.models import ApiKey, AuditEntry
-from app.server import _is_loopback
 from tests.app.fakes import accept
 
 BODY = {"model": {"source": "transformers", "config": {"model_type": "gpt2"}}}
@@ -177,7 +177,7 @@ def test_pages_of_named_origins_may_call(sqlite_settings):
      ("10.0.0.4", False), ("gpu-box", False)],
 )  # fmt: skip
 def test_what_loopback_is(host, loopback):
-    assert _is_loopback(host) is loopback
+    assert is_loopback(host) is loopback
 
 
 def test_keys_are_made_listed_and_revoked(sqlite_settings, monkeypatch):
