@@ -52,28 +52,27 @@ class Leases:
             )
 
     async def take(self, worker_id: str, queue: str, lease_id: str) -> str | None:
-        """The queue's next job for a worker, as that lease; None where there is none for it.
-
-        Called again for the same lease it gives the same job, as long as that is not over.
-        """
+        """The queue's next job for a worker, as that lease; None where there is none for it."""
         return await asyncio.to_thread(self._take, worker_id, queue, lease_id)
 
     def _take(self, worker_id: str, queue: str, lease_id: str) -> str | None:
-        held = self._held([worker_id])
-        for each in held:
-            if each.token == lease_id:
-                return each.job_id
         found = self._system.get_queue(queue) if self._waits(queue) else None
         if found is None:
             return None
         at_once = found._worker_concurrency or 1
-        if sum(each.queue == queue for each in held) >= at_once:
+        if sum(each.queue == queue for each in self._held([worker_id])) >= at_once:
             return None
         # As one that has room for one more: the engine would fill all of it at once.
+        found._worker_concurrency = 1
         taken, _ = self._system.start_queued_workflows(
-            found, worker_id, APPLICATION_VERSION, None, at_once - 1, owner_xid=lease_id
+            found, worker_id, APPLICATION_VERSION, None, owner_xid=lease_id
         )
         return taken[0] if taken else None
+
+    async def taken(self, worker_id: str, lease_id: str) -> str | None:
+        """The job that a worker has as that lease, where whoever took it said nothing of it."""
+        held = await self.held_by([worker_id])
+        return next((each.job_id for each in held if each.token == lease_id), None)
 
     def _waits(self, queue: str) -> bool:
         """Whether anything does; taking locks, and on SQLite the whole file, so ask before."""
@@ -123,7 +122,7 @@ class Leases:
             jobs.queue_name,
             jobs.owner_xid,
             jobs.started_at_epoch_ms,
-        ).where(jobs.status == sa.text("'PENDING'"), jobs.executor_id.in_(worker_ids))
+        ).where(jobs.status == sa.text("'PENDING'"), jobs.executor_id.in_(list(worker_ids)))
         with self._system.engine.connect() as connection:
             rows = connection.execute(pending).all()
         return [

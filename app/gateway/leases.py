@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
 from app.engine import dispatch
 from app.engine.assignment import AssignmentKind, outcome_of_error
 from app.engine.queues import PLANS, SIMULATIONS
-from app.errors import LeaseOver, NotFound, SessionOver
+from app.errors import Conflict, LeaseOver, NotFound, SessionOver
 from app.gateway.results import Files
 from app.gateway.schemas import Delivered, Lease, LeaseState
 from app.gateway.sessions import Caller, state_of, worker_of
@@ -45,28 +46,34 @@ async def lease(
         SessionOver, Forbidden: as `worker_of` does; also for a worker that drains or is lost.
     """
     deadline = time.monotonic() + wait_s
-    while True:
-        if (found := await _lease(context, caller, lease_id, kind)) is not None:
-            return found
+    found = await _lease(context, caller, lease_id, kind, is_repeated=True)
+    while found is None:
         left = deadline - time.monotonic()
         if left <= 0 or context.stopping.is_set() or await is_gone():
             return None
         await asyncio.sleep(min(context.settings.queue_poll_s, left))
+        found = await _lease(context, caller, lease_id, kind, is_repeated=False)
+    return found
 
 
 async def _lease(
-    context: Context, caller: Caller, lease_id: str, kind: AssignmentKind
+    context: Context, caller: Caller, lease_id: str, kind: AssignmentKind, is_repeated: bool
 ) -> Lease | None:
+    """The lease, if it is there or can be made now.
+
+    Args:
+        is_repeated: whether the same may have been asked before, by a call that broke off.
+    """
     async with context.database.read() as session:
         worker = await worker_of(session, caller)
-    attempt = await _attempt(context, worker, lease_id)
+        attempt = await _attempt(session, worker, lease_id)
     if attempt is None:
         if worker.state != WorkerState.ONLINE:
             raise SessionOver(f"the worker is {worker.state}; attach it again to take jobs")
+        job_id = await context.leases.taken(worker.id, lease_id) if is_repeated else None
         queue = _queue(worker, kind)
-        if queue is None:
-            return None
-        job_id = await context.leases.take(worker.id, queue, lease_id)
+        if job_id is None and queue is not None:
+            job_id = await context.leases.take(worker.id, queue, lease_id)
         if job_id is None:
             return None
         attempt = await _claim(context, worker, job_id, lease_id)
@@ -92,16 +99,19 @@ async def _claim(context: Context, worker: Worker, job_id: str, lease_id: str) -
             claim = await lifecycle.claim(
                 session, job_id, worker.id, context.settings.max_attempts, lease_id
             )
+            is_wanted = claim is not None
+            attempt = await _attempt(session, worker, lease_id)
     except IntegrityError:
-        # The same call came twice and the other one was first: with another job, or with this one.
-        attempt = await _attempt(context, worker, lease_id)
+        # The same call came twice and the other one was first: with this job, or with another.
+        async with context.database.read() as session:
+            is_wanted, attempt = True, await _attempt(session, worker, lease_id)
         if attempt is None or attempt.job_id != job_id:
             await context.leases.give_back(job_id, lease_id)
-        return attempt
-    if claim is None:
+        if attempt is None:
+            raise Conflict("another lease has this name; choose one at random") from None
+    if not is_wanted:
         await context.leases.finish(job_id, lease_id)
-        return None
-    return await _attempt(context, worker, lease_id)
+    return attempt
 
 
 async def _assigned(context: Context, attempt: JobAttempt) -> Lease | None:
@@ -128,7 +138,7 @@ async def deliverable(context: Context, caller: Caller, lease_id: str) -> JobAtt
     """
     async with context.database.read() as session:
         worker = await worker_of(session, caller)
-    attempt = await _attempt(context, worker, lease_id)
+        attempt = await _attempt(session, worker, lease_id)
     if attempt is None:
         raise NotFound("this worker has no such lease")
     if (state := state_of(attempt)) not in (LeaseState.HELD, LeaseState.DELIVERED):
@@ -165,12 +175,12 @@ async def _save(context: Context, attempt: JobAttempt, outcome: Outcome, files: 
     await context.leases.finish(job_id, lease_id)
 
 
-async def _attempt(context: Context, worker: Worker, lease_id: str) -> JobAttempt | None:
+async def _attempt(session: AsyncSession, worker: Worker, lease_id: str) -> JobAttempt | None:
     of_lease = select(JobAttempt).where(
         JobAttempt.lease_id == lease_id, JobAttempt.worker_id == worker.id
     )
-    async with context.database.read() as session:
-        return await session.scalar(of_lease)
+    found: JobAttempt | None = await session.scalar(of_lease)
+    return found
 
 
 def _words(attempt: JobAttempt, state: LeaseState) -> str:

@@ -20,7 +20,7 @@ from app.kit.json_body import parse_json
 from app.kit.pointers import describe
 from app.kit.problems import Problem
 from app.models import Plan, Run
-from app.runs.schemas import Baseline, GradientsMatch
+from app.runs.schemas import Baseline, GradientsMatch, NotCompared
 from planner.errors import FieldProblem, InvalidRequest
 from planner.plans import Plan as FoundPlan
 from planner.prediction import Prediction
@@ -48,15 +48,11 @@ class _Planned(BaseModel):
     versions: dict[str, str] | None = None
 
 
-class _Reason(BaseModel):
-    reason: str
-
-
 class _Ran(BaseModel):
     measured: Measured
     environment: dict[str, Any]
     baseline: Baseline | None = None
-    gradients_match: GradientsMatch | _Reason | None = None
+    gradients_match: GradientsMatch | NotCompared | None = None
     slowdown: float | None = None
 
 

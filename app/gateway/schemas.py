@@ -72,10 +72,8 @@ class Attached(BaseModel):
     """What a worker is told when it is attached."""
 
     heartbeat_s: float = Field(description="how often to send a heartbeat")
-    silent_s: float = Field(description="after so long without one its jobs go to others")
     wait_s: float = Field(description="longest wait of a call for a lease")
     simulations_at_once: int = Field(description="simulations that one worker is given")
-    max_result_bytes: int = Field(description="largest body of a result")
     versions: dict[str, str] = Field(description="the service's")
     differs_in: list[str] = Field(description="packages of which the worker has another version")
 

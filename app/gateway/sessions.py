@@ -65,10 +65,8 @@ async def attach(context: Context, caller: Caller, body: WorkerAttach) -> Attach
     ours = versions()
     return Attached(
         heartbeat_s=settings.heartbeat_s,
-        silent_s=settings.worker_stale_s,
         wait_s=settings.max_wait_s,
         simulations_at_once=settings.simulations_at_once,
-        max_result_bytes=settings.max_result_bytes,
         versions=ours,
         differs_in=[name for name in ours if body.versions.get(name) != ours[name]],
     )

@@ -32,11 +32,16 @@ Schema = TypeVar("Schema", bound=BaseModel)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
+_MOST_FAILURES = 10
 _LONGEST_DELIVERY_S = 300.0
 
 
 class Unreachable(Exception):
     """No answer, or one that says to come again: the same call may be repeated."""
+
+    def __init__(self, detail: str, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 class Refused(HeadroomError):
@@ -118,7 +123,7 @@ class Service:
         if answer.is_success:
             return answer
         if answer.status_code in _PASSING:
-            raise Unreachable(f"status {answer.status_code}")
+            raise Unreachable(f"status {answer.status_code}", answer.status_code)
         raise Refused(answer.status_code, _problem(answer))
 
 
@@ -147,14 +152,18 @@ async def persist(what: str, call: Callable[[], Awaitable[Answer]]) -> Answer:
     """Make a call until it is answered, at growing distances.
 
     Raises:
-        Refused: the answer is no.
+        Refused: the answer is no; or the service has failed at it time and again.
     """
-    pause, failures = _FIRST_PAUSE_S, 0
+    pause, failures, broke = _FIRST_PAUSE_S, 0, 0
     while True:
         try:
             answer = await call()
         except Unreachable as error:
             failures += 1
+            broke = broke + 1 if error.status == 500 else 0
+            if broke == _MOST_FAILURES:
+                detail = f"it failed at this {broke} times; its log has the cause"
+                raise Refused(500, {"type": "internal-error", "detail": detail}) from None
             if failures == 1:
                 _log.warning("%s: %s; trying again", what, error)
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))

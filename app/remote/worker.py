@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import ValidationError
+
 from app.engine.assignment import (
     Assignment,
     AssignmentKind,
@@ -33,7 +35,7 @@ from app.engine.machine import (
     only_card,
 )
 from app.errors import LeaseOver, NotFound, SessionOver, WorkerIdTaken
-from app.gateway.schemas import Attached, Lease, LeaseState, MachineDescription, WorkerAttach
+from app.gateway.schemas import Attached, Lease, LeaseState, WorkerAttach
 from app.remote.address import Address
 from app.remote.service import Refused, Service, Unreachable, persist
 from app.worker_settings import WorkerSettings
@@ -108,16 +110,22 @@ def _introduction(slot: WorkerSlot, attachment: Attachment, session_id: UUID) ->
     replaces = None
     with suppress(ValueError):
         replaces = UUID(before)
-    return WorkerAttach(
-        worker_id=slot.worker_id,
-        labels=attachment.labels,
-        simulates=attachment.simulates,
-        device=MachineDescription.model_validate(attachment.device),
-        versions=versions(),
-        hostname=socket.gethostname(),
-        pid=os.getpid(),
-        replaces=replaces,
-    )
+    said = {
+        "worker_id": slot.worker_id,
+        "labels": attachment.labels,
+        "simulates": attachment.simulates,
+        "device": attachment.device,
+        "versions": versions(),
+        "hostname": socket.gethostname(),
+        "pid": os.getpid(),
+        "replaces": replaces,
+    }
+    try:
+        return WorkerAttach.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise HeadroomError(f"no service takes such a worker: {where}: {first['msg']}") from None
 
 
 @dataclass
@@ -160,6 +168,7 @@ class RemoteWorker:
             loop.add_signal_handler(number, self._told_to_stop.set)
         attaching = asyncio.create_task(self._attach())
         if not await self._unless_stopped(attaching):
+            await self._leave()
             return
         attached = attaching.result()
         tasks = [
@@ -264,7 +273,7 @@ class RemoteWorker:
             if refused.kind in (LeaseOver.type, SessionOver.type, NotFound.type):
                 _log.warning("%s: its result is dropped: %s", lease.job_id, refused.detail)
                 return
-            if refused.status not in (413, 422):
+            if refused.status not in (413, 422, 500):
                 raise
             _log.error("%s: the service refuses its result: %s", lease.job_id, refused.detail)
             error = HeadroomError(f"the service refuses the worker's result: {refused.detail}")

@@ -95,6 +95,12 @@ class GradientsMatch(BaseModel):
     dropout: bool = Field(description="whether the model drops out, so that random states count")
 
 
+class NotCompared(BaseModel):
+    """Why gradients were not compared."""
+
+    reason: str
+
+
 class RunResource(JobResource):
     """A real execution, with what was measured beside what was predicted."""
 
@@ -112,8 +118,10 @@ class RunResource(JobResource):
         None, description="versions, threads, device, allocator and library settings of the run"
     )
     baseline: Baseline | None = Field(None, description="of a plan: the unplanned step, measured")
-    gradients_match: GradientsMatch | None = Field(
-        None, description="of a plan: whether it computes what the unplanned step does"
+    gradients_match: GradientsMatch | NotCompared | None = Field(
+        None,
+        description="of a plan: whether it computes what the unplanned step does, or why that is"
+        " not known",
     )
     slowdown: float | None = Field(
         None, description="of a plan: measured step time over the unplanned step's"
