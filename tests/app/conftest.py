@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-import uvicorn
 from starlette.testclient import TestClient
 
 from app.database import Database, migrate
@@ -22,6 +20,7 @@ from app.settings import Settings
 from app.worker_settings import WorkerSettings
 from tests.app import postgres
 from tests.app.fakes import accept
+from tests.app.served import Served
 
 ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count()
@@ -115,19 +114,10 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def served(settings) -> Iterator[str]:
-    """The address of another replica of the API, which listens on a port; in a thread."""
-    app = create_app(settings, check=accept, check_plan=accept, check_design_search=accept)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    app.state.context.stopping.set()
-    server.should_exit = True
-    thread.join(30)
+    """The address of another replica of the API."""
+    replica = Served(settings)
+    yield replica.url
+    replica.stop()
 
 
 @pytest.fixture
