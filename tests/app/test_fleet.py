@@ -15,7 +15,9 @@ from app import fleet
 from app.cli.application import application
 from app.engine import machine, worker
 from app.errors import DeviceUnusable
-from app.fleet import WORKER, worker_commands
+from app.fleet import REMOTE_WORKER, WORKER, worker_commands
+from app.remote import worker as remote
+from app.remote.address import Address
 from profiler import nvml
 from profiler.outcome import Outcome
 from tests.app.conftest import ROOT, wait_for
@@ -105,6 +107,62 @@ class TestHeadroomWorker:
         refused = self.run("--label", "device=cuda")
         assert refused.exception is not None
         assert "no GPU" in str(refused.exception)
+        assert started == []
+
+
+class TestOverHttp:
+    URL = "https://headroom.example"
+
+    @pytest.fixture
+    def started(self, monkeypatch):
+        calls = []
+        monkeypatch.setattr(fleet, "run_fleet", lambda settings, commands: calls.extend(commands))
+        monkeypatch.setattr(remote, "main", lambda *given, **named: calls.append((given, named)))
+        return calls
+
+    def run(self, *arguments):
+        return CliRunner().invoke(application, ["worker", *arguments])
+
+    def test_each_card_gets_a_worker_that_is_told_where_the_service_is(
+        self, driver, started, tmp_path
+    ):
+        (tmp_path / "token").write_text("hr_secret")
+        given = ["--server", self.URL, "--token-file", str(tmp_path / "token"), "--label", "a=b"]
+        assert self.run(*given).exit_code == 0
+        assert [option(command, "--gpu") for command in started] == [["GPU-a"], ["GPU-b"]]
+        for command in started:
+            assert command[:3] == list(REMOTE_WORKER)
+            assert option(command, "--server") == [self.URL]
+            assert option(command, "--token-file") == [str(tmp_path / "token")]
+            assert "hr_secret" not in command
+
+    def test_a_worker_understands_them(self, driver, started, monkeypatch):
+        from app.remote import __main__
+
+        self.run("--server", self.URL, "--id", "w", "--simulate")
+        monkeypatch.setattr(sys, "argv", ["app.remote", *started[1][len(REMOTE_WORKER) :]])
+        __main__._main()
+        given, named = started[-1]
+        assert given == (Address(self.URL),)
+        assert named == {
+            "worker_id": "w-1",
+            "parent_pid": os.getpid(),
+            "gpu": "GPU-b",
+            "labels": {},
+            "simulates": True,
+        }
+
+    def test_without_a_card_it_works_in_this_process(self, started, monkeypatch):
+        monkeypatch.setattr(nvml, "pynvml", None)
+        assert self.run("--server", self.URL).exit_code == 0
+        ((given, named),) = started
+        assert given[0] == Address(self.URL)
+        assert named == {"labels": {}, "worker_id": None, "simulates": None}
+
+    def test_what_belongs_to_it_is_refused_without_it(self, started, monkeypatch):
+        monkeypatch.setattr(nvml, "pynvml", None)
+        assert "--server" in str(self.run("--allow-http").exception)
+        assert "in the clear" in str(self.run("--server", "http://far.example").exception)
         assert started == []
 
 
