@@ -62,7 +62,7 @@ class Upkeep:
         async with self._database.write() as session:
             job = await lifecycle.lock(session, held.job_id)
             attempt = await session.scalar(select(JobAttempt).where(JobAttempt.lease_id == token))
-            if attempt is not None and attempt.outcome is None:
+            if attempt is not None and await lifecycle.owned(session, held.job_id, attempt.number):
                 # A worker that has said since what it works on, and has not named this, forgot it.
                 is_known = held.job_id in worker.jobs
                 if job is None or is_known or worker.last_seen_at < held.since + _STRAY_AFTER:

@@ -48,6 +48,8 @@ from profiler.outcome import Outcome
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 20.0
 """Of a call for a job: proxies cut what is silent for longer."""
+_SHORTEST_ROUND_S = 0.5
+"""Of asking in vain, where the service lets nobody wait, or is about to end."""
 _PATIENCE_S = 5.0
 """How long leaving waits for a service that does not answer."""
 
@@ -225,10 +227,13 @@ class RemoteWorker:
 
     async def _slot(self, kind: AssignmentKind, wait_s: float) -> None:
         while not self._closing.is_set():
+            pause = asyncio.create_task(asyncio.sleep(_SHORTEST_ROUND_S))
             asking = asyncio.create_task(self._ask(kind, wait_s))
             lease = await self._unless(self._closing, asking)
             if lease is not None:
                 await self._work(lease)
+            else:
+                await self._unless(self._closing, pause)
 
     async def _ask(self, kind: AssignmentKind, wait_s: float) -> Lease | None:
         lease_id = uuid4()

@@ -24,13 +24,16 @@ OVER = {"type": "lease-over", "detail": "it is over"}
 LOST = {"type": "session-over", "detail": "attach again"}
 
 
+HOLDS = (200, "every lease that is named is held")
+
+
 class Script:
     """A service: lists of answers by the last part of the path; the last of a list stays."""
 
     def __init__(self, **answers):
         self.answers = {
             "attach": [(200, attached())],
-            "heartbeat": [(200, {"leases": {}})],
+            "heartbeat": [HOLDS],
             "lease": [(204, None)],
             "result": [(200, {"job_id": "sim_1", "attempt": 1})],
             "detach": [(204, None)],
@@ -52,6 +55,8 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         status, content = answer
+        if answer is HOLDS:
+            content = {"leases": dict.fromkeys(json.loads(request.content)["leases"], "held")}
         if status == 204 and name == "lease":
             await asyncio.sleep(0.01)
         return httpx2.Response(status, json=content)
@@ -93,6 +98,7 @@ class Recorder(FakeExecutor):
 def quickly(monkeypatch):
     monkeypatch.setattr(remote_service, "_FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(remote_service, "_LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(remote_worker, "_SHORTEST_ROUND_S", 0.01)
     monkeypatch.setattr(remote_worker, "_PATIENCE_S", 0.5)
 
 
@@ -195,9 +201,7 @@ async def test_progress_is_told_once_and_what_is_none_left_out():
 
 
 async def test_a_worker_that_was_taken_for_dead_attaches_again():
-    script = Script(
-        heartbeat=[(410, LOST), (200, {"leases": {}})], lease=[(410, LOST), (204, None)]
-    )
+    script = Script(heartbeat=[(410, LOST), HOLDS], lease=[(410, LOST), (204, None)])
     await work(script, lambda: len(script.named("attach")) > 2)
     assert len({last for last, _ in script.named("attach")}) == 1
 
