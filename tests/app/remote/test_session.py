@@ -12,9 +12,9 @@ import pytest
 
 from app.gateway.schemas import WorkerAttach
 from app.remote import service as remote_service
-from app.remote import worker as remote_worker
+from app.remote import session as remote_session
 from app.remote.service import Refused, Service
-from app.remote.worker import RemoteWorker
+from app.remote.session import RemoteWorker
 from app.worker_settings import WorkerSettings
 from profiler.limits import Limits
 from tests.app.fakes import FakeExecutor, body
@@ -98,8 +98,8 @@ class Recorder(FakeExecutor):
 def quickly(monkeypatch):
     monkeypatch.setattr(remote_service, "_FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(remote_service, "_LONGEST_PAUSE_S", 0.02)
-    monkeypatch.setattr(remote_worker, "_SHORTEST_ROUND_S", 0.01)
-    monkeypatch.setattr(remote_worker, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(remote_session, "_SHORTEST_ROUND_S", 0.01)
+    monkeypatch.setattr(remote_session, "_PATIENCE_S", 0.5)
 
 
 async def work(script, until, executor=None, settings=None, tmp_path=None):
