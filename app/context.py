@@ -13,6 +13,8 @@ from fastapi import Depends, Request
 from app.access.caller import Caller, caller_of
 from app.database import Database
 from app.engine.client import EngineClient
+from app.engine.leases import Leases
+from app.gateway.upkeep import Upkeep
 from app.settings import Settings
 from planner.designs.request import DesignSearchRequest
 from planner.plans import PlanRequest
@@ -38,8 +40,12 @@ class Context:
     """Set when the server is told to end: long answers finish early."""
     computing: asyncio.Semaphore = field(init=False)
     """Bounds computations on tapes, which take memory and a core each."""
+    leases: Leases = field(init=False)
+    upkeep: Upkeep = field(init=False)
 
     def __post_init__(self) -> None:
+        self.leases = Leases(self.engine)
+        self.upkeep = Upkeep(self.database, self.engine, self.leases, self.settings)
         self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
 
     def asked_by(self, caller: Caller) -> Context:

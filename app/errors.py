@@ -13,7 +13,7 @@ class NotFound(HeadroomError):
 
 
 class Forbidden(HeadroomError):
-    """The caller sees the resource, but it is not theirs to change."""
+    """The key permits such calls, but not this one: what it is about is another's."""
 
     type = "forbidden"
     title = "The key does not permit this"
@@ -58,8 +58,22 @@ class NotMigrated(HeadroomError):
     title = "The database has not the schema of this version; run `headroom db upgrade`"
 
 
+class SessionOver(HeadroomError):
+    """The worker is not attached, or no more. Remedy: attach again."""
+
+    type = "session-over"
+    title = "The worker is not attached; attach it again"
+
+
+class LeaseOver(HeadroomError):
+    """The job is not this lease's any more: nothing is taken of what is said about it."""
+
+    type = "lease-over"
+    title = "The lease is over; stop the work on it"
+
+
 class WorkerIdTaken(HeadroomError):
-    """Another worker with this id runs on this machine."""
+    """Another worker with this id lives."""
 
     type = "worker-id-taken"
     title = "Another worker has this id"

@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from app.settings import Settings
 from app.supervision import supervise
+from app.worker_settings import WorkerSettings
 from profiler import nvml
 from profiler.nvml import Gpu
 
 WORKER = (sys.executable, "-m", "app.engine")
+REMOTE_WORKER = (sys.executable, "-m", "app.remote")
 
 
 def cards() -> list[Gpu]:
@@ -21,7 +22,7 @@ def cards() -> list[Gpu]:
     return nvml.visible(nvml.gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def run_fleet(settings: Settings, commands: Sequence[Sequence[str]]) -> None:
+def run_fleet(settings: WorkerSettings, commands: Sequence[Sequence[str]]) -> None:
     """Keep a process of each command running until SIGTERM or SIGINT, which end them too.
 
     A worker that its card fails is started again, without the others noticing. Should this process
@@ -30,7 +31,7 @@ def run_fleet(settings: Settings, commands: Sequence[Sequence[str]]) -> None:
     asyncio.run(_run(settings, commands))
 
 
-async def _run(settings: Settings, commands: Sequence[Sequence[str]]) -> None:
+async def _run(settings: WorkerSettings, commands: Sequence[Sequence[str]]) -> None:
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,9 +48,10 @@ def worker_commands(
     labels: dict[str, str],
     worker_id: str | None,
     simulates: bool | None,
+    program: Sequence[str] = WORKER,
 ) -> list[list[str]]:
     """The command of each card's worker. An id is numbered where it would be that of several."""
-    shared = [*WORKER, "--parent-pid", str(os.getpid())]
+    shared = [*program, "--parent-pid", str(os.getpid())]
     for name, value in labels.items():
         shared += ["--label", f"{name}={value}"]
     if simulates is not None:

@@ -25,6 +25,7 @@ from app.design_searches import endpoints as design_searches
 from app.devices import endpoints as devices
 from app.engine.client import EngineClient
 from app.events import endpoints as events
+from app.gateway import endpoints as gateway
 from app.health import endpoints as health
 from app.health import metrics
 from app.kit import problems
@@ -117,6 +118,7 @@ def create_app(
         devices.router,
         catalogue.router,
         workers.router,
+        gateway.router,
         events.router,
         health.router,
         metrics.router,
@@ -125,7 +127,11 @@ def create_app(
     app.add_api_route("/", _to_docs, include_in_schema=False)
     problems.install(app, known_fields(*_BODIES))
     metrics.install(app)
-    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        most_bytes=settings.max_body_bytes,
+        others=[(gateway.RESULT_PATH, settings.max_result_bytes)],
+    )
     # The last one added is the outermost.
     rate = None if settings.rate_limit is None else parse_rate(settings.rate_limit)
     app.add_middleware(Guard, required=settings.auth == "on", rate=rate)

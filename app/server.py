@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.access.repository import all_keys
 from app.database import Database, migrate
+from app.kit.hosts import is_loopback
 from app.main import create_app
 from app.settings import Settings
 from app.supervision import supervise
@@ -48,16 +48,8 @@ def serve(
     if settings.is_embedded:
         migrate(settings)
     if settings.auth == "auto":
-        settings = settings.model_copy(update={"auth": "off" if _is_loopback(host) else "on"})
+        settings = settings.model_copy(update={"auth": "off" if is_loopback(host) else "on"})
     asyncio.run(_serve(settings, host, port, with_worker, worker_command))
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what is bound there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _serve(

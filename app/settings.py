@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from pathlib import Path
 from typing import Literal
 
 from limits import parse_many as parse_rates
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.worker_settings import WorkerSettings
 from planner.quantities import Bytes
 
 _CUT_NOTICED = {
@@ -25,22 +22,9 @@ _CUT_NOTICED = {
 }
 
 
-def default_data_dir() -> Path:
-    """Where the platform keeps an application's data (XDG; Application Support on macOS)."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "Headroom"
-    root = os.environ.get("XDG_DATA_HOME")
-    return (Path(root) if root else Path.home() / ".local" / "share") / "headroom"
-
-
-class Settings(BaseSettings):
+class Settings(WorkerSettings):
     """Everything that can be configured. Each field is the variable `HEADROOM_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADROOM_", extra="ignore")
-
-    data_dir: Path = Field(
-        default_factory=default_data_dir, description="everything the embedded mode writes"
-    )
     database_url: str | None = Field(
         default=None, description="sqlite:///path or postgresql://...; default SQLite in data_dir"
     )
@@ -67,6 +51,10 @@ class Settings(BaseSettings):
         description='pages of other origins that may call, as a JSON list: ["https://..."]',
     )
     max_body_bytes: Bytes = Field(default=1024**2, description="largest request body")
+    max_result_bytes: Bytes = Field(
+        default=256 * 1024**2,
+        description="largest result, with its compressed files, that a worker over HTTP delivers",
+    )
     default_wait_s: float = Field(
         default=30.0, ge=0, description="how long a POST waits without a Prefer header"
     )
@@ -88,23 +76,6 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=3, ge=1, description="how often a job may take its worker down before it has failed"
     )
-    simulations_at_once: int = Field(
-        default=1, ge=1, description="simulations that one worker traces at the same time"
-    )
-    simulation_timeout_s: float = Field(default=300.0, gt=0)
-    simulation_memory_bytes: Bytes = Field(default=8 * 1024**3)
-    plan_timeout_s: float = Field(
-        default=1800.0, gt=0, description="a plan has the memory limit of a simulation"
-    )
-    run_timeout_s: float = Field(default=1800.0, gt=0)
-    run_memory_bytes: Bytes | None = Field(
-        default=None, description="memory limit of a run on CPU; default: what the machine has"
-    )
-
-    @field_validator("data_dir")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
 
     @field_validator("database_url")
     @classmethod
@@ -129,14 +100,6 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return _noticing_cuts(parse_database_url(self.database_url))
         return URL.create("sqlite", database=str(self.data_dir / "headroom.db"))
-
-    def as_environment(self) -> dict[str, str]:
-        """Variables that make a child process have the same settings."""
-        return {
-            f"HEADROOM_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
-            for name, value in self.model_dump().items()
-            if value is not None
-        }
 
 
 def check_rate(rate: str | None) -> str | None:

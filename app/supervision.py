@@ -9,14 +9,14 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
-from app.settings import Settings
+from app.worker_settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE_S = 10.0
 
 
-async def supervise(command: Sequence[str], settings: Settings) -> None:
+async def supervise(command: Sequence[str], settings: WorkerSettings) -> None:
     """Keep one process of the command running; when cancelled, end it."""
     environment = {**os.environ, **settings.as_environment()}
     pause = 0.5

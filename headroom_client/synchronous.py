@@ -169,6 +169,15 @@ class Client:
         cancelled: Json | None = self.call("DELETE", path_of(resource_id))
         return cancelled
 
+    def share(self, resource_id: str, shared: bool = True) -> Json:
+        """Let everybody see a simulation, plan, run or design search, or no longer."""
+        return dict(self.call("PATCH", path_of(resource_id), body={"shared": shared}))
+
+    def share_device(self, name: str, shared: bool = True) -> Json:
+        """Let everybody use a posted device profile, or no longer."""
+        path = f"/v1/devices/{quote(name, safe='')}"
+        return dict(self.call("PATCH", path, body={"shared": shared}))
+
     def timeline(self, resource_id: str, max_points: int = 2_000) -> Json:
         """Live bytes over the workload of a simulation, plan or run."""
         path = f"{path_of(resource_id)}/timeline"

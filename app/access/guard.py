@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import keys, repository
 from app.access.keys import Identity
-from app.access.rates import Rates
+from app.access.rates import Rates, Standing
 from app.context import Context
 from app.kit.outages import AWAY
 from app.kit.problems import HTTP_PROBLEMS, database_away, response
@@ -53,6 +53,8 @@ class _Verdict:
 
 class Guard:
     """Asks for a key, looks whether it permits the call, counts calls, and notes writes.
+
+    Calls of workers are not counted, and noted only where they are refused.
 
     A key that is given is looked at even where none is required: a revoked one is refused. What
     was found of a key is remembered for 5 s, so a revocation takes as long to be heard of by every
@@ -127,8 +129,7 @@ class Guard:
                 ),
             )
         # Also what is refused below counts, or a client in a loop would not be slowed down.
-        who = _client(scope) or "unknown" if identity is None else identity.key_id
-        standing = await self._rates.count(who, None if identity is None else identity.rate)
+        standing = await self._standing(scope, identity)
         headers = {} if standing is None else standing.headers()
         if standing is not None and not standing.within:
             detail = f"more than {standing.rate}; try again later"
@@ -137,6 +138,12 @@ class Guard:
             refusal = _Refusal(403, f"the key has not the scope {needed.value!r}")
             return _Verdict(identity, refusal, headers)
         return _Verdict(identity, None, headers)
+
+    async def _standing(self, scope: Scope, identity: Identity | None) -> Standing | None:
+        if _is_of_worker(scope):  # missed heartbeats would have it taken for dead
+            return None
+        who = _client(scope) or "unknown" if identity is None else identity.key_id
+        return await self._rates.count(who, None if identity is None else identity.rate)
 
     async def _identify(self, context: Context, text: str) -> Identity | None:
         digest, now = keys.digest(text), time.monotonic()
@@ -195,9 +202,14 @@ def _given_key(headers: Headers) -> str | None:
 
 
 def _needed(scope: Scope) -> keys.Scope:
-    if scope["path"].startswith("/v1/lease"):
+    if _is_of_worker(scope):
         return keys.Scope.WORKER
     return keys.Scope.READ if scope["method"] in _READING else keys.Scope.WRITE
+
+
+def _is_of_worker(scope: Scope) -> bool:
+    """What only workers call, every few seconds. What they do is told by attempts and events."""
+    return bool(scope["path"].startswith("/v1/gateway/"))
 
 
 def _unauthorised(detail: str) -> _Refusal:

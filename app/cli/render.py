@@ -175,6 +175,8 @@ def _against_baseline(run: dict[str, Any]) -> list[RenderableType]:
 
 
 def _gradients(match: dict[str, Any]) -> Text:
+    if "reason" in match:
+        return Text(f"Gradients were not compared: {match['reason']}", style="yellow")
     if match["bitwise"]:
         return Text("Gradients are the same to the bit.", style="green")
     difference, tolerance = match["largest_relative_difference"], match["tolerance"]

@@ -1,1 +1,1 @@
-"""The binding to the job engine (DBOS). Only `client` and `worker` may import it."""
+"""The binding to the job engine (DBOS). Only `client`, `leases` and `worker` import it."""

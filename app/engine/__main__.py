@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 
 from app.engine import worker
+from app.engine.arguments import worker_options, worker_parser
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--id")
-    parser.add_argument("--parent-pid", type=int)
-    parser.add_argument("--gpu", metavar="UUID")
-    parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--simulate", action=argparse.BooleanOptionalAction, default=None)
-    given = parser.parse_args()
+    given = worker_parser(__doc__).parse_args()
     logging.basicConfig(level=os.environ.get("HEADROOM_LOG_LEVEL", "INFO"))
-    worker.main(
-        worker_id=given.id,
-        parent_pid=given.parent_pid,
-        gpu=given.gpu,
-        labels=dict(label.split("=", 1) for label in given.label),
-        simulates=given.simulate,
-    )
+    worker.main(**worker_options(given))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ class EngineClient:
             sys_db_idle_transaction_timeout_sec=IDLE_TRANSACTION_S,
         )
 
+    @property
+    def client(self) -> DBOSClient:
+        """The engine's own client, for the other adapters of this package."""
+        return self._client
+
     async def enqueue(
         self, session: AsyncSession, job_id: str, queue: str, priority: int = 1
     ) -> None:

@@ -1,80 +1,34 @@
-"""Executing a job in a worker: claim its row, have the executor do it, save what came out."""
+"""Executing jobs in a worker that has the database: claim the row, do the job, save the outcome."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app.access.caller import Caller
 from app.database import Database
-from app.devices.measured import measurements
-from app.devices.repository import all_profiles, device_profile
+from app.engine import dispatch
+from app.engine.assignment import (
+    AssignmentKind,
+    ExecutorLike,
+    OnProgress,
+    carry_out,
+    limits_for,
+    outcome_of_error,
+)
 from app.engine.client import EngineClient
 from app.engine.design_search import DesignSearchJob
 from app.engine.outage import outlasting
 from app.engine.progress import ProgressWriter
-from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
-from app.jobs.comparison import seconds_ratio
 from app.jobs.lifecycle import Claim, Job
-from app.models import DesignSearch, Plan, Run, Simulation, Worker
-from app.models.attempt import AttemptOutcome
-from app.plans.planned import planned_simulation
+from app.models import DesignSearch
 from app.settings import Settings
 from planner.designs.request import DesignSearchRequest
-from planner.devices import DeviceProfile
-from planner.errors import HeadroomError
-from planner.plans import Plan as FoundPlan
-from planner.plans import PlanRequest
-from profiler.limits import Limits
 from profiler.outcome import Outcome
 
 _log = logging.getLogger(__name__)
-
-
-class ExecutorLike(Protocol):
-    """What a worker needs of `profiler.executor.Executor`."""
-
-    async def simulate(
-        self,
-        request: dict[str, Any],
-        device: dict[str, Any],
-        *,
-        limits: Limits,
-        on_progress: Callable[[dict[str, Any]], None],
-    ) -> Outcome:
-        """Trace and simulate in a child process; cancelling the task kills the child."""
-        ...
-
-    async def plan(
-        self,
-        request: dict[str, Any],
-        device: dict[str, Any],
-        *,
-        devices: list[dict[str, Any]],
-        limits: Limits,
-        on_progress: Callable[[dict[str, Any]], None],
-    ) -> Outcome:
-        """Find a strategy in a child process; cancelling the task kills the child."""
-        ...
-
-    async def run(
-        self,
-        request: dict[str, Any],
-        device: dict[str, Any],
-        *,
-        baseline: bool,
-        baseline_bytes: int | None,
-        limits: Limits,
-        on_progress: Callable[[dict[str, Any]], None],
-    ) -> Outcome:
-        """Execute on real tensors in a child process; cancelling the task kills the child."""
-        ...
+_save = outlasting(dispatch.save_outcome)
 
 
 class JobExecution:
@@ -123,57 +77,25 @@ class JobExecution:
         job_id = claim.job.id
         async with ProgressWriter(self._database, job_id, claim.attempt) as progress:
             try:
-                outcome = await self._outcome(claim, progress.report)
-            except HeadroomError as error:
-                outcome = Outcome("failed", problem=error.problem())
-            except Exception:
-                _log.exception("job %s failed inside the worker", job_id)
-                outcome = Outcome(
-                    "failed", problem=HeadroomError("see the worker's log for the cause").problem()
-                )
-        await self._save(claim, outcome)
+                outcome = await self._outcome(claim.job, progress.report)
+            except Exception as error:
+                outcome = outcome_of_error(job_id, error)
+        files = await artifacts.compress(outcome.artifacts)
+        await _save(self._database, job_id, claim.attempt, outcome, files)
 
     @outlasting
-    async def _outcome(
-        self, claim: Claim, on_progress: Callable[[dict[str, Any]], None]
-    ) -> Outcome:
-        job = claim.job
+    async def _outcome(self, job: Job, on_progress: OnProgress) -> Outcome:
         if isinstance(job, DesignSearch):
             return await self._search(job, on_progress)
         async with self._database.read() as session:
-            request = await _request_of(session, job)
-            device = await device_profile(session, job.device)
-            unplanned = await _unplanned_peak(session, job)
-            devices = await _all_devices(session, job) if isinstance(job, Plan) else []
-            measured = await measurements(session, job.device)
-        if device is None:
-            raise HeadroomError(f"the device profile {job.device!r} is gone")
-        device = measured.applied(device)
-        profile, limits = device.model_dump(mode="json"), self._limits(job)
-        if isinstance(job, Run):
-            return await self._executor.run(
-                request,
-                profile,
-                baseline=job.plan_id is not None,
-                baseline_bytes=unplanned,
-                limits=limits,
-                on_progress=on_progress,
-            )
-        if isinstance(job, Plan):
-            return await self._executor.plan(
-                request, profile, devices=devices, limits=limits, on_progress=on_progress
-            )
-        return await self._executor.simulate(
-            request, profile, limits=limits, on_progress=on_progress
-        )
+            assignment = await dispatch.assignment_of(session, job, self._settings)
+        return await carry_out(assignment, self._executor, on_progress)
 
-    async def _search(
-        self, job: DesignSearch, on_progress: Callable[[dict[str, Any]], None]
-    ) -> Outcome:
+    async def _search(self, job: DesignSearch, on_progress: OnProgress) -> Outcome:
         """Search designs, each simulated in a child of its own."""
 
         async def simulate(request: dict[str, Any], device: dict[str, Any]) -> Outcome:
-            limits = self._limits(job)
+            limits = limits_for(AssignmentKind.SIMULATION, self._settings)
             return await self._executor.simulate(
                 request, device, limits=limits, on_progress=lambda phase: None
             )
@@ -188,79 +110,3 @@ class JobExecution:
             shared=job.shared,
         )
         return await search.outcome()
-
-    def _limits(self, job: Job) -> Limits:
-        settings = self._settings
-        if isinstance(job, Run):
-            return Limits(settings.run_timeout_s, settings.run_memory_bytes)
-        is_plan = isinstance(job, Plan)
-        seconds = settings.plan_timeout_s if is_plan else settings.simulation_timeout_s
-        return Limits(seconds, settings.simulation_memory_bytes)
-
-    @outlasting
-    async def _save(self, claim: Claim, outcome: Outcome) -> None:
-        files = await artifacts.compress(outcome.artifacts)
-        exit_ = asdict(outcome.exit) if is_dataclass(outcome.exit) else None
-        async with self._database.write() as session:
-            job = await lifecycle.owned(session, claim.job.id, claim.attempt)
-            if job is None:
-                _log.warning("job %s is no longer ours; its outcome is dropped", claim.job.id)
-                return
-            status = fill(job, outcome)
-            if isinstance(job, Run):
-                worker = await session.get(Worker, self._worker_id)
-                job.worker = None if worker is None else _describe(worker)
-                profile = await device_profile(session, job.device)
-                if worker is not None and job.measured and _is_of_profile(worker, profile):
-                    job.seconds_ratio = seconds_ratio(job.predicted, job.measured)
-            await artifacts.save(session, job.id, files)
-            lifecycle.finish(session, job, status, outcome.problem)
-            await lifecycle.close_attempt(
-                session, job.id, claim.attempt, AttemptOutcome.FINISHED, exit_
-            )
-
-
-async def _request_of(session: AsyncSession, job: Job) -> dict[str, Any]:
-    """What is to be executed: of a run, the request of what it is a run of."""
-    if not isinstance(job, Run):
-        return job.request
-    if job.plan_id is None:
-        return (await session.get_one(Simulation, job.simulation_id)).request
-    plan = await session.get_one(Plan, job.plan_id)
-    request = PlanRequest.model_validate(plan.request)
-    planned = planned_simulation(request, FoundPlan.model_validate(plan.plan))
-    return planned.model_dump(mode="json")
-
-
-async def _unplanned_peak(session: AsyncSession, job: Job) -> int | None:
-    """Of the run of a plan: what its step was predicted to take without the plan."""
-    if not isinstance(job, Run) or job.plan_id is None:
-        return None
-    plan = await session.get_one(Plan, job.plan_id)
-    return FoundPlan.model_validate(plan.plan).baseline.peak_bytes
-
-
-async def _all_devices(session: AsyncSession, job: Job) -> list[dict[str, Any]]:
-    """Of which a plan may choose one: those that the job's owner sees."""
-    measured = await measurements(session)
-    profiles = (await all_profiles(session, Caller(job.owner))).values()
-    return [measured.applied(profile).model_dump(mode="json") for profile in profiles]
-
-
-def _is_of_profile(worker: Worker, profile: DeviceProfile | None) -> bool:
-    """Whether what the worker measures is of that device: a CPU's profile stands for any CPU, but
-    an accelerator's, whose memories are told apart, stands for no CPU.
-    """
-    if profile is None:
-        return False
-    is_any_cpu = worker.labels.get("device") == "cpu" and not profile.tiers
-    return is_any_cpu or worker.labels.get("profile") == profile.name
-
-
-def _describe(worker: Worker) -> dict[str, Any]:
-    return {
-        "id": worker.id,
-        "labels": worker.labels,
-        "hostname": worker.hostname,
-        "device": worker.device,
-    }

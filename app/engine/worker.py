@@ -13,25 +13,29 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from app.database import Database
 from app.engine import attachment as attachments
 from app.engine import client as engine_client
-from app.engine.attachment import Attachment, WorkerSlot
+from app.engine.assignment import ExecutorLike
 from app.engine.client import APPLICATION_NAME, APPLICATION_VERSION, WORKFLOW, EngineClient
-from app.engine.execution import ExecutorLike, JobExecution
+from app.engine.execution import JobExecution
+from app.engine.machine import (
+    Attachment,
+    WorkerSlot,
+    describe_worker,
+    measured_context,
+    only_card,
+)
 from app.engine.queues import SIMULATIONS
 from app.engine.reaper import Reaper
-from app.errors import DeviceUnusable, NotMigrated
+from app.errors import NotMigrated
 from app.jobs import lifecycle
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
-from profiler import nvml
 from profiler.executor import Executor
-from profiler.nvml import Gpu
 
 _log = logging.getLogger(__name__)
 #: Recoveries after which the engine itself gives up; our own cap of attempts acts long before.
@@ -87,8 +91,8 @@ def main(
     """
     settings = settings or Settings()
     with WorkerSlot(settings.data_dir, worker_id) as slot:
-        card = None if gpu is None else _only_card(gpu)
-        attachment = attachments.describe_worker(labels, simulates, card)
+        card = None if gpu is None else only_card(gpu)
+        attachment = describe_worker(labels, simulates, card)
         asyncio.run(_work(settings, slot.worker_id, attachment, executor, parent_pid))
 
 
@@ -107,37 +111,11 @@ async def _work(
     try:
         if "uuid" in attachment.device:
             attachment = replace(
-                attachment, device={**attachment.device, **await _measured_context(own)}
+                attachment, device={**attachment.device, **await measured_context(own)}
             )
         await _WorkerProcess(settings, worker_id, attachment, own, parent_pid).live()
     finally:
         await own.stop()
-
-
-def _only_card(uuid: str) -> Gpu:
-    """Leave this process one card to see. Nothing may have asked CUDA for its devices yet."""
-    for card in nvml.gpus():
-        if card.uuid == uuid:
-            os.environ["CUDA_VISIBLE_DEVICES"] = uuid
-            return card
-    raise DeviceUnusable(f"the driver knows no undivided card {uuid[:60]!r}")
-
-
-async def _measured_context(executor: Executor) -> dict[str, Any]:
-    """What a context takes of the worker's card, as fields of the worker's device."""
-    outcome = await executor.context()
-    if outcome.result is None:
-        reason = (outcome.problem or {}).get("detail", outcome.status)
-        raise DeviceUnusable(
-            f"a first product on the card failed: {reason}; install torch's build for its driver, "
-            "free its memory, or start a worker with --label device=cpu"
-        )
-    found = outcome.result
-    return {
-        "context_bytes": found["context_bytes"],
-        "context_notes": found["notes"],
-        "cuda": found["cuda"],
-    }
 
 
 class _WorkerProcess:

@@ -8,6 +8,7 @@ import zlib
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit import compression
 from app.models import Artifact
 
 TAPE = "tape"
@@ -18,7 +19,7 @@ async def compress(artifacts: dict[str, bytes]) -> dict[str, tuple[int, bytes]]:
     """Name -> size and compressed content. Off the event loop, and before a transaction begins."""
 
     def work() -> dict[str, tuple[int, bytes]]:
-        return {name: (len(data), zlib.compress(data, 1)) for name, data in artifacts.items()}
+        return {name: (len(data), compression.compress(data)) for name, data in artifacts.items()}
 
     return await asyncio.to_thread(work)
 

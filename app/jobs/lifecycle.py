@@ -59,7 +59,11 @@ def record(session: AsyncSession, job: Job) -> None:
 
 
 async def claim(
-    session: AsyncSession, job_id: str, worker_id: str, max_attempts: int
+    session: AsyncSession,
+    job_id: str,
+    worker_id: str,
+    max_attempts: int,
+    lease_id: str | None = None,
 ) -> Claim | None:
     """Take up a job, unless it needs no work any more or has taken down `max_attempts` workers."""
     job = await lock(session, job_id)
@@ -77,7 +81,13 @@ async def claim(
         return None
     number = max((number for number, _ in attempts), default=0) + 1
     session.add(
-        JobAttempt(job_id=job_id, number=number, worker_id=worker_id, started_at=database_now())
+        JobAttempt(
+            job_id=job_id,
+            number=number,
+            worker_id=worker_id,
+            lease_id=lease_id,
+            started_at=database_now(),
+        )
     )
     job.status = JobStatus.RUNNING
     job.worker_id = worker_id
@@ -188,13 +198,18 @@ async def requeue(session: AsyncSession, worker_id: str, outcome: AttemptOutcome
             .with_for_update()
         )
         for job in (await session.scalars(running)).all():
-            await _close_attempts(session, job.id, outcome)
-            job.status = JobStatus.QUEUED
-            job.progress = None
-            job.version += 1
-            record(session, job)
+            await hand_back(session, job, outcome)
             requeued.append(job.id)
     return requeued
+
+
+async def hand_back(session: AsyncSession, job: Job, outcome: AttemptOutcome) -> None:
+    """Set a running job, locked by the caller, back to queued."""
+    await _close_attempts(session, job.id, outcome)
+    job.status = JobStatus.QUEUED
+    job.progress = None
+    job.version += 1
+    record(session, job)
 
 
 async def _close_attempts(session: AsyncSession, job_id: str, outcome: AttemptOutcome) -> None:

@@ -81,6 +81,7 @@ _WORDS = {
     403: "It is another owner's",
     404: "There is no such resource",
     409: "The resource's state does not allow it",
+    410: "It is over: attach the session again, or stop the lease's work",
     422: "The request is not valid; `errors` names each field",
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from starlette.datastructures import Headers
@@ -23,19 +25,36 @@ class BodyLimit:
     `max_body_size` does not, and answers in plain text.
     """
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        most_bytes: int,
+        others: Sequence[tuple[re.Pattern[str], int]] = (),
+    ) -> None:
+        """Wrap the application.
+
+        Args:
+            most_bytes: largest body.
+            others: paths that have another limit.
+        """
         self._app = app
         self._most_bytes = most_bytes
+        self._others = others
+
+    def _most_of(self, path: str) -> int:
+        found = (most for paths, most in self._others if paths.fullmatch(path))
+        return next(found, self._most_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most_bytes = self._most_of(scope["path"])
         headers = Headers(scope=scope)
         length = headers.get("content-length", "")
-        detail = f"at most {self._most_bytes} bytes are accepted"
-        if length.isascii() and length.isdigit() and int(length[:20]) > self._most_bytes:
+        detail = f"at most {most_bytes} bytes are accepted"
+        if length.isascii() and length.isdigit() and int(length[:20]) > most_bytes:
             if headers.get("expect", "").lower() != "100-continue":
                 await _discard(receive)
             kind, title = HTTP_PROBLEMS[413]
@@ -48,7 +67,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._most_bytes:
+            if received > most_bytes:
                 if message.get("more_body"):
                     await _discard(receive)
                 raise HTTPException(413, detail)

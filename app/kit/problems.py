@@ -16,9 +16,12 @@ from app.errors import (
     Conflict,
     Forbidden,
     IdempotencyKeyReused,
+    LeaseOver,
     NotFound,
     NotReady,
     QuotaExceeded,
+    SessionOver,
+    WorkerIdTaken,
 )
 from app.kit.outages import AWAY, is_full
 from app.kit.pointers import describe
@@ -35,6 +38,9 @@ _STATUS: dict[type[HeadroomError], int] = {
     NotFound: 404,
     Conflict: 409,
     QuotaExceeded: 429,
+    WorkerIdTaken: 409,
+    LeaseOver: 410,
+    SessionOver: 410,
     NotReady: 503,
     StorageFull: 507,
 }

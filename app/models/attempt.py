@@ -34,6 +34,8 @@ class JobAttempt(Base):
     job_id: Mapped[str] = mapped_column(String(40), index=True)
     number: Mapped[int] = mapped_column()
     worker_id: Mapped[str] = mapped_column(String(200))
+    lease_id: Mapped[str | None] = mapped_column(String(36), unique=True)
+    """Of a worker that is attached over HTTP: its name for the attempt."""
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     outcome: Mapped[str | None] = mapped_column(String(20))

@@ -28,6 +28,15 @@ class WorkerState(StrEnum):
     """It has been silent too long; its jobs were requeued."""
 
 
+class AttachmentKind(StrEnum):
+    """How a worker reaches its jobs."""
+
+    DIRECT = "direct"
+    """It is in the database itself."""
+    GATEWAY = "gateway"
+    """It calls the API, and has no access to the database."""
+
+
 ATTACHED = (WorkerState.ONLINE, WorkerState.DRAINING)
 """Stored states of workers that send heartbeats."""
 
@@ -48,5 +57,14 @@ class Worker(Base):
     hostname: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int] = mapped_column()
     jobs: Mapped[list[str]] = mapped_column(Json)
+    session_id: Mapped[str | None] = mapped_column(String(36), unique=True)
+    """Of one that is attached over HTTP: the life that its process now lives."""
+    key_id: Mapped[str | None] = mapped_column(String(40))
+    """The API key that a worker over HTTP attached with; no other may speak for it."""
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now, index=True)
+
+    @property
+    def attachment(self) -> AttachmentKind:
+        """How it is attached."""
+        return AttachmentKind.DIRECT if self.session_id is None else AttachmentKind.GATEWAY

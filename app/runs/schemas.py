@@ -8,14 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.jobs.schemas import JobQuery, JobResource
+from app.kit.labels import Label, LabelName
 from app.kit.pages import Text
 from planner.prediction import Phase
 from profiler.measured import Measured
-
-Label = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]*$")
-]
-LabelName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_.-]*$")]
 
 
 class RunCreate(BaseModel):
@@ -99,6 +95,12 @@ class GradientsMatch(BaseModel):
     dropout: bool = Field(description="whether the model drops out, so that random states count")
 
 
+class NotCompared(BaseModel):
+    """Why gradients were not compared."""
+
+    reason: str
+
+
 class RunResource(JobResource):
     """A real execution, with what was measured beside what was predicted."""
 
@@ -116,8 +118,10 @@ class RunResource(JobResource):
         None, description="versions, threads, device, allocator and library settings of the run"
     )
     baseline: Baseline | None = Field(None, description="of a plan: the unplanned step, measured")
-    gradients_match: GradientsMatch | None = Field(
-        None, description="of a plan: whether it computes what the unplanned step does"
+    gradients_match: GradientsMatch | NotCompared | None = Field(
+        None,
+        description="of a plan: whether it computes what the unplanned step does, or why that is"
+        " not known",
     )
     slowdown: float | None = Field(
         None, description="of a plan: measured step time over the unplanned step's"

@@ -13,6 +13,7 @@ from app.jobs.repository import visible_ids
 from app.jobs.schemas import problems
 from app.kit.clock import current_time
 from app.models import WorkerState
+from app.models.worker import AttachmentKind
 from app.workers.service import all_workers, state_of
 from planner.versions import versions
 
@@ -26,8 +27,14 @@ class WorkerResource(BaseModel):
 
     id: str
     state: WorkerState
+    attachment: AttachmentKind = Field(
+        description="direct: in the database itself; gateway: over HTTP"
+    )
     labels: dict[str, str]
-    simulates: bool = Field(description="whether it takes simulations and plans besides runs")
+    simulates: bool = Field(
+        description="whether it takes simulations and plans besides runs; over HTTP no design"
+        " searches"
+    )
     device: dict[str, Any]
     versions: dict[str, str]
     differs_in: list[str] = Field(

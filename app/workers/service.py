@@ -8,13 +8,13 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
-from app.engine.attachment import DEFAULT_LABELS
-from app.engine.queues import ANSWERING, matches, run_queue
+from app.engine.machine import DEFAULT_LABELS
+from app.engine.queues import ANSWERING, DESIGN_SEARCHES, matches, run_queue
 from app.jobs.lifecycle import Job
 from app.kit.clock import current_time
 from app.models import JobStatus, Run, Worker, WorkerState
 from app.models.base import UNFINISHED
-from app.models.worker import ATTACHED
+from app.models.worker import ATTACHED, AttachmentKind
 from app.settings import Settings
 from planner.errors import InvalidRequest
 
@@ -75,10 +75,15 @@ async def waiting_warnings(context: Context, job: Job) -> list[str]:
     async with context.database.read() as session:
         workers, now = await all_workers(session), await current_time(session)
     for worker in workers:
-        takes = worker.simulates if job.queue in ANSWERING else worker.run_queue == job.queue
-        if takes and state_of(worker, context.settings, now) in TAKING:
+        if _takes(worker, job.queue) and state_of(worker, context.settings, now) in TAKING:
             return []
     return ["no worker that can take it is attached now; it starts when one is"]
+
+
+def _takes(worker: Worker, queue: str) -> bool:
+    if queue == DESIGN_SEARCHES and worker.attachment is AttachmentKind.GATEWAY:
+        return False  # a search looks into the database while it works
+    return worker.simulates if queue in ANSWERING else worker.run_queue == queue
 
 
 def _words(labels: dict[str, str]) -> str:

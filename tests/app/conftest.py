@@ -17,8 +17,10 @@ from starlette.testclient import TestClient
 from app.database import Database, migrate
 from app.main import create_app
 from app.settings import Settings
+from app.worker_settings import WorkerSettings
 from tests.app import postgres
 from tests.app.fakes import accept
+from tests.app.served import Served
 
 ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count()
@@ -111,16 +113,33 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start_worker(settings, tmp_path) -> Iterator[Start]:
+def served(settings) -> Iterator[str]:
+    """The address of another replica of the API."""
+    replica = Served(settings)
+    yield replica.url
+    replica.stop()
+
+
+@pytest.fixture
+def attachment(request) -> str:
+    """How the workers of a test are attached: `direct`, unless it is parametrised."""
+    return getattr(request, "param", "direct")
+
+
+@pytest.fixture
+def start_worker(request, settings, attachment, tmp_path) -> Iterator[Start]:
     """Starts worker processes with a fake executor; they end with the test."""
+    server = ["--server", request.getfixturevalue("served")] if attachment == "gateway" else []
+    # A worker over HTTP is told nothing of the database.
+    told = settings if attachment == "direct" else WorkerSettings(data_dir=tmp_path / "remote")
     with ExitStack() as stack:
 
         def start(*arguments: str) -> subprocess.Popen[bytes]:
             log = stack.enter_context((tmp_path / f"worker-{next(_numbers)}.log").open("wb"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.app.fake_worker", *arguments],
+                [sys.executable, "-m", "tests.app.fake_worker", *server, *arguments],
                 cwd=ROOT,
-                env={**os.environ, **settings.as_environment()},
+                env={**os.environ, **told.as_environment()},
                 stdout=log,
                 stderr=log,
             )

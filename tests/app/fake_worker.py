@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 
-from app.engine import worker
+from app.engine.arguments import worker_options, worker_parser
 from tests.app.fakes import FakeExecutor
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--id")
-parser.add_argument("--label", action="append", default=[])
-parser.add_argument("--parent-pid", type=int)
-parser.add_argument("--gpu")
+parser = worker_parser(__doc__)
+parser.add_argument("--server")
 given = parser.parse_args()
 logging.basicConfig(level="INFO")
-worker.main(
-    worker_id=given.id,
-    labels=dict(label.split("=", 1) for label in given.label),
-    parent_pid=given.parent_pid,
-    gpu=given.gpu,
-    executor=FakeExecutor(),
-)
+if given.server is None:
+    from app.engine import worker
+
+    worker.main(**worker_options(given), executor=FakeExecutor())
+else:
+    from app.remote import worker as remote
+    from app.remote.address import Address
+
+    remote.main(Address(given.server), **worker_options(given), executor=FakeExecutor())

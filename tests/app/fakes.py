@@ -7,7 +7,11 @@ import os
 import signal
 from typing import Any
 
+import numpy as np
+
 from profiler.outcome import ChildExit, Outcome
+from profiler.timeline import Timeline
+from tests.planner.tapes import tape_of
 
 PREDICTION = {
     "peak_bytes": 1000,
@@ -93,6 +97,13 @@ AGAINST_BASELINE = {
 }
 
 
+FILES = {
+    "behaviour": {"tape": tape_of([0, ~0], [1000]).to_bytes()},
+    "run_behaviour": {"timeline": Timeline(np.array([0, 1]), np.array([0, 1250])).to_bytes()},
+}
+"""What is left by what does so: a simulation or a plan, and a run."""
+
+
 def accept(request: Any) -> Any:
     """Stands in for `planner.check.check` and `check_plan`."""
     return request
@@ -166,4 +177,4 @@ class FakeExecutor:
         if behaviour == "oom":
             problem = {"type": "out-of-memory", "title": "No memory", "detail": "as told"}
             return Outcome("out_of_memory", problem=problem, exit=ChildExit(signal="SIGKILL"))
-        return Outcome("succeeded", result=result, artifacts={"tape": b"x" * 1000})
+        return Outcome("succeeded", result=result, artifacts=FILES[key])

@@ -19,9 +19,9 @@ from app.access.keys import Scope, digest, make_key, permits, prefix_of
 from app.access.repository import add_key, all_keys, revoke
 from app.cli.application import application
 from app.kit.columns import utc_now
+from app.kit.hosts import is_loopback
 from app.main import create_app
 from app.models import ApiKey, AuditEntry
-from app.server import _is_loopback
 from tests.app.keys import guarded_app
 
 BODY = {"model": {"source": "transformers", "config": {"model_type": "gpt2"}}}
@@ -164,14 +164,14 @@ async def test_no_cache_between_may_keep_what_a_key_was_answered(guarded, databa
 async def test_what_is_routine_is_noted_where_it_goes_wrong(settings, database):
     app = guarded_app(settings)
 
-    @app.post("/v1/lease/beat", dependencies=[Depends(routine)])
+    @app.post("/v1/gateway/beat", dependencies=[Depends(routine)])
     async def beat(status: int) -> Response:
         return Response(status_code=status)
 
     key = await key_of(database, "worker")
     with TestClient(app) as client:
         for status in (200, 204, 409):
-            client.post("/v1/lease/beat", params={"status": status}, headers=with_key(key))
+            client.post("/v1/gateway/beat", params={"status": status}, headers=with_key(key))
     async with database.read() as session:
         assert list(await session.scalars(select(AuditEntry.status))) == [409]
 
@@ -292,7 +292,7 @@ def test_pages_of_named_origins_may_call(sqlite_settings):
      ("10.0.0.4", False), ("gpu-box", False)],
 )  # fmt: skip
 def test_what_loopback_is(host, loopback):
-    assert _is_loopback(host) is loopback
+    assert is_loopback(host) is loopback
 
 
 def test_keys_are_made_listed_and_revoked(sqlite_settings, monkeypatch):

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from app import fleet
 from app.cli.application import application
-from app.engine import worker
+from app.engine import machine, worker
 from app.errors import DeviceUnusable
-from app.fleet import WORKER, worker_commands
+from app.fleet import REMOTE_WORKER, WORKER, worker_commands
+from app.remote import worker as remote
+from app.remote.address import Address
 from profiler import nvml
 from profiler.outcome import Outcome
 from tests.app.conftest import ROOT, wait_for
@@ -108,19 +110,75 @@ class TestHeadroomWorker:
         assert started == []
 
 
+class TestOverHttp:
+    URL = "https://headroom.example"
+
+    @pytest.fixture
+    def started(self, monkeypatch):
+        calls = []
+        monkeypatch.setattr(fleet, "run_fleet", lambda settings, commands: calls.extend(commands))
+        monkeypatch.setattr(remote, "main", lambda *given, **named: calls.append((given, named)))
+        return calls
+
+    def run(self, *arguments):
+        return CliRunner().invoke(application, ["worker", *arguments])
+
+    def test_each_card_gets_a_worker_that_is_told_where_the_service_is(
+        self, driver, started, tmp_path
+    ):
+        (tmp_path / "token").write_text("hr_secret")
+        given = ["--server", self.URL, "--token-file", str(tmp_path / "token"), "--label", "a=b"]
+        assert self.run(*given).exit_code == 0
+        assert [option(command, "--gpu") for command in started] == [["GPU-a"], ["GPU-b"]]
+        for command in started:
+            assert command[:3] == list(REMOTE_WORKER)
+            assert option(command, "--server") == [self.URL]
+            assert option(command, "--token-file") == [str(tmp_path / "token")]
+            assert "hr_secret" not in command
+
+    def test_a_worker_understands_them(self, driver, started, monkeypatch):
+        from app.remote import __main__
+
+        self.run("--server", self.URL, "--id", "w", "--simulate")
+        monkeypatch.setattr(sys, "argv", ["app.remote", *started[1][len(REMOTE_WORKER) :]])
+        __main__._main()
+        given, named = started[-1]
+        assert given == (Address(self.URL),)
+        assert named == {
+            "worker_id": "w-1",
+            "parent_pid": os.getpid(),
+            "gpu": "GPU-b",
+            "labels": {},
+            "simulates": True,
+        }
+
+    def test_without_a_card_it_works_in_this_process(self, started, monkeypatch):
+        monkeypatch.setattr(nvml, "pynvml", None)
+        assert self.run("--server", self.URL).exit_code == 0
+        ((given, named),) = started
+        assert given[0] == Address(self.URL)
+        assert named == {"labels": {}, "worker_id": None, "simulates": None}
+
+    def test_what_belongs_to_it_is_refused_without_it(self, started, monkeypatch):
+        monkeypatch.setattr(nvml, "pynvml", None)
+        assert "--server" in str(self.run("--allow-http").exception)
+        assert "in the clear" in str(self.run("--server", "http://far.example").exception)
+        assert started == []
+
+
 class TestOneCard:
     def test_a_worker_sees_its_own_only(self, driver, monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
-        assert worker._only_card("GPU-b").name == "NVIDIA Abacus"
+        assert machine.only_card("GPU-b").name == "NVIDIA Abacus"
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
 
     def test_a_card_that_the_driver_does_not_know(self, driver):
         with pytest.raises(DeviceUnusable, match="GPU-c"):
-            worker._only_card("GPU-c")
+            machine.only_card("GPU-c")
 
     async def test_what_its_context_takes_becomes_part_of_what_it_is(self):
         found = {"context_bytes": 400, "bare_bytes": 300, "cuda": "13.0", "notes": ["n"]}
-        assert await worker._measured_context(Contexts(Outcome("succeeded", found))) == {
+        assert await machine.measured_context(Contexts(Outcome("succeeded", found))) == {
             "context_bytes": 400,
             "context_notes": ["n"],
             "cuda": "13.0",
@@ -129,7 +187,7 @@ class TestOneCard:
     async def test_a_card_that_torch_cannot_use_is_no_worker(self):
         problem = {"detail": "Torch not compiled with CUDA enabled"}
         with pytest.raises(DeviceUnusable, match=r"not compiled.*device=cpu"):
-            await worker._measured_context(Contexts(Outcome("failed", problem=problem)))
+            await machine.measured_context(Contexts(Outcome("failed", problem=problem)))
 
 
 class Contexts:

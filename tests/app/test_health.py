@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy
 
 from app.database import alembic_config
-from app.engine.attachment import attach, describe_worker
+from app.engine.attachment import attach
+from app.engine.machine import describe_worker
 from tests.app.fakes import body
 
 

@@ -51,7 +51,7 @@ def schema(request, tmp_path_factory):
 async def stored_key(settings) -> str:
     key, database = make_key(), Database(settings.url)
     async with database.write() as session:
-        await add_key(session, key, "fuzzing", frozenset({Scope.WRITE}), None)
+        await add_key(session, key, "fuzzing", frozenset({Scope.ADMIN}), None)
     await database.close()
     return key.text
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from starlette.testclient import TestClient
 
-from app.engine.attachment import attach, describe_worker
+from app.engine.attachment import attach
+from app.engine.machine import describe_worker
 from app.engine.results import fill
 from app.jobs import artifacts, lifecycle
 from app.main import create_app

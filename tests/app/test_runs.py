@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.engine.attachment import attach, describe_worker, detach
+from app.engine.attachment import attach, detach
+from app.engine.machine import describe_worker
 from app.plans.planned import planned_simulation
 from planner.plans import Plan as FoundPlan
 from planner.plans import PlanRequest

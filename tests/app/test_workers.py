@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.engine.attachment import attach, describe_worker, detach, drain, heartbeat
+from app.engine.attachment import attach, detach, drain, heartbeat
+from app.engine.machine import describe_worker
 from app.models import Simulation, Worker
 from profiler import nvml
 from profiler.nvml import Gpu

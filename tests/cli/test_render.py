@@ -102,3 +102,8 @@ def test_a_device_with_several_memories_shows_what_each_holds():
     assert "Memory tiers" in shown
     (line,) = (line for line in shown.splitlines() if "RRAM" in line)
     assert re.findall(r"[\d.]+ \w*B", line) == ["3.00 MiB", "2.00 MiB", "1.00 KiB", "0 B"]
+
+
+def test_gradients_that_were_not_compared_are_said_to_be():
+    shown = printed(render._gradients({"reason": "the step does not fit"}))
+    assert "not compared: the step does not fit" in shown

@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from app.engine.attachment import attach, describe_worker
+from app.engine.attachment import attach
 from app.engine.client import EngineClient
 from app.engine.execution import JobExecution
+from app.engine.machine import describe_worker
 from app.engine.reaper import Reaper
 from app.jobs import lifecycle
 from app.models import Worker, WorkerState

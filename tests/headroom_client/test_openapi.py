@@ -19,6 +19,7 @@ _METHODS = {
     "createDesignSearch": "search_designs",
     "createDevice": "create_device",
     "getDevice": "device",
+    "updateDevice": "share_device",
     "listDevices": "devices",
     "listModels": "models",
     "listTechniques": "techniques",
@@ -35,7 +36,7 @@ for kind in _KINDS:
     _METHODS |= {f"get{kind}": f"get_{singular}", f"delete{kind}": "delete"}
     _METHODS[f"list{plural.title().replace('_', '')}"] = f"list_{plural}"
     _METHODS |= {f"get{kind}Timeline": "timeline", f"get{kind}Graph": "graph"}
-    _METHODS[f"export{kind}"] = "export"
+    _METHODS |= {f"export{kind}": "export", f"update{kind}": "share"}
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,7 @@ def workers(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> 
     columns = [
         ("Worker", "id"),
         ("State", "state"),
+        ("Attached", "attachment"),
         ("Labels", "labels"),
         ("Device", "device.name"),
         ("Torch", "versions.torch"),

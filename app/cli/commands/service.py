@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
 
 from app.cli.errors import usage_error
 from app.cli.labels import parse_labels
 from app.settings import Settings
+from app.worker_settings import WorkerSettings
+
+AnySettings = TypeVar("AnySettings", bound=WorkerSettings)
 
 
 def load_settings() -> Settings:
@@ -17,10 +21,14 @@ def load_settings() -> Settings:
     Raises:
         CliError: a variable holds what it must not; the message names it.
     """
+    return _load(Settings)
+
+
+def _load(kind: type[AnySettings]) -> AnySettings:
     from pydantic import ValidationError
 
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         found = error.errors()[0]
         variable = "HEADROOM_" + "_".join(str(part) for part in found["loc"]).upper()
@@ -73,6 +81,28 @@ def worker(
             "GPU.",
         ),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Attach over HTTPS to the service at this address, without access to its "
+            "database; with a key of scope `worker` in HEADROOM_API_KEY.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="With --server: a file with the key, instead.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="With --server: certificates (PEM) to trust instead of the system's."),
+    ] = None,
+    allow_http: Annotated[
+        bool,
+        typer.Option(
+            "--allow-http",
+            help="With --server: http:// beyond this machine, where the network is encrypted.",
+        ),
+    ] = False,
 ) -> None:
     """Attach a worker to a service: it simulates, and runs models on the device of this machine.
 
@@ -80,17 +110,29 @@ def worker(
     CUDA_VISIBLE_DEVICES names.
 
     It finds the service through the same variables as `headroom serve`: HEADROOM_DATABASE_URL, or
-    HEADROOM_DATA_DIR on the same machine. SIGTERM ends it; its jobs go to another worker.
+    HEADROOM_DATA_DIR on the same machine; or at the address that --server gives. SIGTERM ends it;
+    its jobs go to another worker.
     """
-    from app.fleet import cards, run_fleet, worker_commands
+    from app.fleet import REMOTE_WORKER, WORKER, cards, run_fleet, worker_commands
+    from app.remote.address import Address
 
-    settings, given = load_settings(), parse_labels(labels or [])
+    given = parse_labels(labels or [])
     found = [] if given.get("device") == "cpu" else cards()
-    if found:
-        run_fleet(settings, worker_commands(found, given, identifier, simulates))
-        return
-    if given.get("device") == "cuda":
+    if not found and given.get("device") == "cuda":
         raise usage_error("--label device=cuda: the driver shows no GPU here; is it installed?")
-    from app.engine.worker import main
+    if server is None and (token_file or ca_file or allow_http):
+        raise usage_error("--token-file, --ca-file and --allow-http belong to --server")
+    address = None if server is None else Address(server, token_file, ca_file, allow_http)
+    if found:
+        program = WORKER if address is None else (*REMOTE_WORKER, *address.options())
+        commands = worker_commands(found, given, identifier, simulates, program)
+        run_fleet(load_settings() if address is None else _load(WorkerSettings), commands)
+    elif address is None:
+        from app.engine import worker as direct
 
-    main(settings, labels=given, worker_id=identifier, simulates=simulates)
+        direct.main(load_settings(), labels=given, worker_id=identifier, simulates=simulates)
+    else:
+        from app.remote import worker as remote
+
+        settings = _load(WorkerSettings)
+        remote.main(address, settings, labels=given, worker_id=identifier, simulates=simulates)

@@ -24,6 +24,9 @@ URL = "/v1/simulations"
 on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 """For what does not depend on the database: it takes seconds."""
 
+both = pytest.mark.parametrize("attachment", ["direct", "gateway"], indirect=True)
+"""For what holds of a worker however it is attached."""
+
 
 def post(client, *arguments, **config) -> str:
     return client.post(URL, json=body(*arguments, **config)).json()["id"]
@@ -67,6 +70,7 @@ async def test_an_enqueued_job_is_alive_until_it_is_cancelled(engine, database):
     assert await engine.ended(["sim_x"]) == {"sim_x": "MISSING"}
 
 
+@both
 async def test_jobs_are_done_by_a_worker_with_the_labels(client, database, start_worker):
     """One test for what needs a worker that lives: starting one takes seconds."""
     start_worker("--id", "plain")
@@ -126,6 +130,7 @@ async def test_jobs_are_done_by_a_worker_with_the_labels(client, database, start
     assert await EngineClient(client.app.state.context.settings.url).ended(["sim_other"]) == {}
 
 
+@both
 async def test_cancelling_a_running_job_stops_it_within_seconds(
     client, database, start_worker, tmp_path
 ):
@@ -144,6 +149,7 @@ async def test_cancelling_a_running_job_stops_it_within_seconds(
     wait_for(client, f"{URL}/{post(client)}", "succeeded")
 
 
+@both
 @on_sqlite
 async def test_a_long_plan_shows_its_progress_and_holds_up_no_simulation(client, start_worker):
     start_worker()
@@ -158,6 +164,7 @@ async def test_a_long_plan_shows_its_progress_and_holds_up_no_simulation(client,
     wait_for(client, f"/v1/plans/{after}", "succeeded")
 
 
+@both
 @on_sqlite
 async def test_a_killed_worker_finishes_its_job_after_a_restart(client, database, start_worker):
     worker = start_worker("--id", "w")
@@ -169,6 +176,7 @@ async def test_a_killed_worker_finishes_its_job_after_a_restart(client, database
     assert await attempts(database, job_id) == ["lost", "finished"]
 
 
+@both
 async def test_another_worker_takes_the_jobs_of_a_killed_one(client, database, start_worker):
     worker = start_worker("--id", "dies")
     job_id = post(client, "sleep", seconds=2)
@@ -205,6 +213,7 @@ def is_free(file: Path) -> bool:
     return True
 
 
+@both
 @on_sqlite
 async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, settings, start_worker):
     worker = start_worker("--id", "frozen")
@@ -220,6 +229,7 @@ async def test_a_frozen_worker_that_wakes_changes_nothing(client, database, sett
     assert await attempts(database, job_id) == ["lost", "finished"]
 
 
+@both
 @on_sqlite
 async def test_a_job_that_kills_its_workers_fails_for_good(client, start_worker):
     job_id = post(client, "die")
@@ -235,6 +245,7 @@ async def test_a_job_that_kills_its_workers_fails_for_good(client, start_worker)
     assert all(each["started_at"] < each["finished_at"] for each in failed["attempts"])
 
 
+@both
 @on_sqlite
 async def test_a_stopped_worker_hands_its_job_back_at_once(client, database, start_worker):
     worker = start_worker("--id", "stops")
@@ -248,6 +259,7 @@ async def test_a_stopped_worker_hands_its_job_back_at_once(client, database, sta
     assert await attempts(database, job_id) == ["interrupted", "finished"]
 
 
+@both
 @on_sqlite
 async def test_a_worker_ends_after_its_service_but_finishes_its_job(
     client, settings, start_worker, tmp_path
@@ -282,6 +294,7 @@ async def test_what_the_engine_gave_up_gets_a_final_state(client, database, engi
     assert failed["problem"]["type"] == "worker-crashed"
 
 
+@both
 @on_sqlite
 async def test_two_workers_cannot_have_one_id(start_worker, client):
     start_worker("--id", "w")
@@ -289,7 +302,7 @@ async def test_two_workers_cannot_have_one_id(start_worker, client):
     assert start_worker("--id", "w").wait(30) == 1
 
 
-def test_only_the_two_adapters_import_the_engine():
+def test_only_the_adapters_import_the_engine():
     root = Path(__file__).resolve().parents[3]
     found = {
         str(path.relative_to(root))
@@ -298,7 +311,11 @@ def test_only_the_two_adapters_import_the_engine():
         for line in path.read_text(encoding="utf-8").splitlines()
         if line.strip().startswith(("import dbos", "from dbos"))
     }
-    assert found == {"app/engine/client.py", "app/engine/worker.py"}
+    assert found == {
+        "app/engine/client.py",
+        "app/engine/leases.py",
+        "app/engine/worker.py",
+    }
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""Workers that have no access to the database: they take jobs and deliver results over HTTP."""

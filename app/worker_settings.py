@@ -1,0 +1,56 @@
+"""What concerns a worker wherever it is: settings that also one without the database reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from planner.quantities import Bytes
+
+
+def default_data_dir() -> Path:
+    """Where the platform keeps an application's data (XDG; Application Support on macOS)."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Headroom"
+    root = os.environ.get("XDG_DATA_HOME")
+    return (Path(root) if root else Path.home() / ".local" / "share") / "headroom"
+
+
+class WorkerSettings(BaseSettings):
+    """Where it keeps its things, and what its jobs may take. `HEADROOM_<FIELD>` each."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADROOM_", extra="ignore")
+
+    data_dir: Path = Field(
+        default_factory=default_data_dir, description="everything the embedded mode writes"
+    )
+    simulations_at_once: int = Field(
+        default=1, ge=1, description="simulations that one worker traces at the same time"
+    )
+    simulation_timeout_s: float = Field(default=300.0, gt=0)
+    simulation_memory_bytes: Bytes = Field(default=8 * 1024**3)
+    plan_timeout_s: float = Field(
+        default=1800.0, gt=0, description="a plan has the memory limit of a simulation"
+    )
+    run_timeout_s: float = Field(default=1800.0, gt=0)
+    run_memory_bytes: Bytes | None = Field(
+        default=None, description="memory limit of a run on CPU; default: what the machine has"
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    def as_environment(self) -> dict[str, str]:
+        """Variables that make a child process have the same settings."""
+        return {
+            f"HEADROOM_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in self.model_dump().items()
+            if value is not None
+        }
