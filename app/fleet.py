@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from app.settings import Settings
 from app.supervision import supervise
+from app.telemetry import logs
 from profiler import nvml
 from profiler.nvml import Gpu
 
@@ -27,6 +28,7 @@ def run_fleet(settings: Settings, commands: Sequence[Sequence[str]]) -> None:
     A worker that its card fails is started again, without the others noticing. Should this process
     be killed, each worker finishes what it has at hand and ends. Blocking.
     """
+    logs.configure(settings, "supervisor")
     asyncio.run(_run(settings, commands))
 
 

@@ -37,6 +37,13 @@ class Settings(BaseSettings):
         default=None, description="sqlite:///path or postgresql://...; default SQLite in data_dir"
     )
 
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="least severe lines that are logged"
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: JSON, one object a line, unless stderr is a terminal"
+    )
+
     auth: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="whether calls need an API key; auto: where `serve` binds beyond loopback",
@@ -96,6 +103,11 @@ class Settings(BaseSettings):
         if url is not None:
             parse_database_url(url)
         return url
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
 
     @field_validator("rate_limit")
     @classmethod

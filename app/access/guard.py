@@ -13,6 +13,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from app.access import keys, repository
 from app.access.keys import Identity
@@ -98,6 +99,8 @@ class Guard:
     ) -> tuple[Identity | None, _Refusal | None]:
         given = _given_key(Headers(scope=scope))
         identity = None if given is None else await self._identify(context, given)
+        if identity is not None:
+            bind_contextvars(key_id=identity.key_id)
         if given is not None and identity is None:
             return None, _unauthorised("the key is unknown, revoked or expired")
         if identity is None and self._required:

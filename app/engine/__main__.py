@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 
 from app.engine import worker
 
@@ -17,7 +15,6 @@ def _main() -> None:
     parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--simulate", action=argparse.BooleanOptionalAction, default=None)
     given = parser.parse_args()
-    logging.basicConfig(level=os.environ.get("HEADROOM_LOG_LEVEL", "INFO"))
     worker.main(
         worker_id=given.id,
         parent_pid=given.parent_pid,

@@ -192,7 +192,7 @@ class DesignSearchJob:
             row = await session.get_one(Simulation, values["id"])
             status = fill(row, outcome)
             await artifacts.save(session, row.id, files)
-            lifecycle.finish(session, row, status, outcome.problem)
+            await lifecycle.finish(session, row, status, outcome.problem)
             return row.id
 
     def _report(self, proposal: Proposal | None = None) -> None:

@@ -23,6 +23,8 @@ from app.models import DesignSearch, Plan, Run, Simulation, Worker
 from app.models.attempt import AttemptOutcome
 from app.plans.planned import planned_simulation
 from app.settings import Settings
+from app.telemetry import attempts
+from app.telemetry.attempts import Attempt
 from planner.designs.request import DesignSearchRequest
 from planner.devices import DeviceProfile
 from planner.errors import HeadroomError
@@ -97,22 +99,31 @@ class JobExecution:
                     session, job_id, self._worker_id, self._settings.max_attempts
                 )
             if claim is not None:
-                await self._work(claim)
+                with attempts.observed(
+                    claim.job.kind,
+                    job_id,
+                    claim.attempt,
+                    worker_id=self._worker_id,
+                    traceparent=claim.job.traceparent,
+                    queued_at=claim.queued_at,
+                ) as observed:
+                    await self._work(claim, observed)
         finally:
             del self.active[job_id]
 
-    async def _work(self, claim: Claim) -> None:
+    async def _work(self, claim: Claim, observed: Attempt) -> None:
         job_id = claim.job.id
         async with ProgressWriter(self._database, job_id, claim.attempt) as progress:
             try:
-                outcome = await self._outcome(claim, progress.report)
+                outcome = await self._outcome(claim, observed.following(progress.report))
             except HeadroomError as error:
                 outcome = Outcome("failed", problem=error.problem())
             except Exception:
-                _log.exception("job %s failed inside the worker", job_id)
+                _log.exception("the job failed inside the worker")
                 outcome = Outcome(
                     "failed", problem=HeadroomError("see the worker's log for the cause").problem()
                 )
+        observed.ended(outcome)
         await self._save(claim, outcome)
 
     async def _outcome(
@@ -176,7 +187,7 @@ class JobExecution:
         async with self._database.write() as session:
             job = await lifecycle.owned(session, claim.job.id, claim.attempt)
             if job is None:
-                _log.warning("job %s is no longer ours; its outcome is dropped", claim.job.id)
+                _log.warning("the job is no longer ours; its outcome is dropped")
                 return
             status = fill(job, outcome)
             if isinstance(job, Run):
@@ -186,7 +197,7 @@ class JobExecution:
                 if worker is not None and job.measured and _is_of_profile(worker, profile):
                     job.seconds_ratio = seconds_ratio(job.predicted, job.measured)
             await artifacts.save(session, job.id, files)
-            lifecycle.finish(session, job, status, outcome.problem)
+            await lifecycle.finish(session, job, status, outcome.problem)
             await lifecycle.close_attempt(
                 session, job.id, claim.attempt, AttemptOutcome.FINISHED, exit_
             )

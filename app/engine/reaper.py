@@ -61,7 +61,8 @@ class Reaper:
         # Should this process die right here, the rows stay queued and their workflows pending:
         # the worker's next life, or any later reaper that finds it dead, requeues them.
         await self._engine.requeue_jobs_of(worker_id)
-        _log.warning("worker %s is lost; requeued %s", worker_id, requeued)
+        fields = {"lost_worker_id": worker_id, "requeued_job_ids": requeued}
+        _log.warning("worker %s is lost; requeued %s", worker_id, requeued, extra=fields)
 
     async def _fail_orphans(self) -> None:
         """Jobs unfinished here that the engine will never run: give them a final state."""
@@ -78,7 +79,7 @@ class Reaper:
                     continue
                 detail = f"the engine has given this job up (state {state})"
                 await lifecycle.fail(session, job, WorkerCrashed(detail).problem())
-                _log.error("job %s: %s", job_id, detail)
+                _log.error("job %s: %s", job_id, detail, extra={"job_id": job_id})
 
     async def _forget(self) -> None:
         now = utc_now()

@@ -29,6 +29,7 @@ from app.errors import DeviceUnusable, NotMigrated
 from app.jobs import lifecycle
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
+from app.telemetry import logs, tracing
 from profiler import nvml
 from profiler.executor import Executor
 from profiler.nvml import Gpu
@@ -86,10 +87,13 @@ def main(
         NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
     """
     settings = settings or Settings()
+    logs.configure(settings, "worker")
     with WorkerSlot(settings.data_dir, worker_id) as slot:
+        logs.identify(worker_id=slot.worker_id)
         card = None if gpu is None else _only_card(gpu)
         attachment = attachments.describe_worker(labels, simulates, card)
-        asyncio.run(_work(settings, slot.worker_id, attachment, executor, parent_pid))
+        with tracing.exported("headroom-worker", slot.worker_id):
+            asyncio.run(_work(settings, slot.worker_id, attachment, executor, parent_pid))
 
 
 async def _work(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, func, or_, select
+from structlog.contextvars import bind_contextvars
 
 from app.context import Context
 from app.database import Database
@@ -27,6 +28,7 @@ async def read(context: Context, table: type[Table], job_id: str) -> Table:
     Raises:
         NotFound: there is none.
     """
+    bind_contextvars(job_id=job_id)
     job: Table | None = None
     if is_id(job_id, table.prefix):
         async with context.database.read() as session:

@@ -13,6 +13,7 @@ from app.models.idempotency import IdempotencyKey
 from app.models.plan import Plan
 from app.models.run import Run
 from app.models.simulation import Simulation
+from app.models.tally import Tally
 from app.models.worker import Worker, WorkerState
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Plan",
     "Run",
     "Simulation",
+    "Tally",
     "Worker",
     "WorkerState",
 ]

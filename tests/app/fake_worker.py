@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 from app.engine import worker
 from tests.app.fakes import FakeExecutor
@@ -14,7 +13,6 @@ parser.add_argument("--label", action="append", default=[])
 parser.add_argument("--parent-pid", type=int)
 parser.add_argument("--gpu")
 given = parser.parse_args()
-logging.basicConfig(level="INFO")
 worker.main(
     worker_id=given.id,
     labels=dict(label.split("=", 1) for label in given.label),
