@@ -28,9 +28,9 @@ async def read(context: Context, table: type[Table], job_id: str) -> Table:
     Raises:
         NotFound: there is none.
     """
-    bind_contextvars(job_id=job_id)
     job: Table | None = None
     if is_id(job_id, table.prefix):
+        bind_contextvars(job_id=job_id)
         async with context.database.read() as session:
             job = await session.get(table, job_id)
     if job is None:

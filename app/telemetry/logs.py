@@ -24,6 +24,8 @@ from app.telemetry.scrub import Scrubber
 
 _FOREIGN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "dbos")
 """Loggers of libraries that bring handlers of their own."""
+_CHATTY = ("aiosqlite", "asyncio", "urllib3")
+"""Loggers of libraries that at level DEBUG tell each statement or byte."""
 _NOISE = frozenset(
     {"color_message", "applicationID", "applicationVersion", "executorID", "message", "asctime"}
 )
@@ -50,6 +52,8 @@ def configure(settings: Settings, component: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler] if name == "dbos" else []
         logger.propagate = name != "dbos"
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
 
@@ -64,7 +68,11 @@ def _formatter(settings: Settings, is_terminal: bool) -> logging.Formatter:
     renderer: Processor = (
         JSONRenderer(ensure_ascii=False)
         if as_json
-        else ConsoleRenderer(colors=is_terminal, exception_formatter=plain_traceback)
+        else ConsoleRenderer(
+            colors=is_terminal,
+            exception_formatter=plain_traceback,
+            repr_native_str=True,  # a terminal obeys what a client may have sent
+        )
     )
     scrubber = Scrubber(secrets_of(settings))
 

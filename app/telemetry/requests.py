@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from urllib.parse import quote
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -18,6 +19,7 @@ from app.telemetry.tracing import HEADER, context_of
 _log = logging.getLogger("app.access")
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked for every few seconds by machines."""
+_LONGEST_PATH = 300
 
 
 class RequestTelemetry:
@@ -37,7 +39,9 @@ class RequestTelemetry:
             await self._app(scope, receive, send)
             return
         clear_contextvars()
-        bind_contextvars(method=scope["method"], path=scope["path"])
+        # Escaped, and no longer than anything of ours: a path is whatever a stranger sends.
+        path = quote(scope["path"][:_LONGEST_PATH])
+        bind_contextvars(method=scope["method"], path=path)
         started = time.perf_counter()
         status: int | None = None
 

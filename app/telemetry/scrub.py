@@ -10,7 +10,7 @@ from urllib.parse import quote
 HIDDEN = "***"
 
 #: A URL's password may contain "/" and ":" where whoever wrote it did not escape them.
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@'\"]*):[^\s'\"]*@", re.I)
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]*):[^\s'\"]*@", re.I)
 _CONNINFO = re.compile(r"\b(password\s*=\s*)('[^']*'|\S+)", re.I)
 _KEY = re.compile(r"\bhr_([0-9a-f]{8})_[A-Za-z0-9_-]{10,}")
 _CREDENTIALS = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.I)

@@ -111,6 +111,8 @@ async def test_attempts_that_took_their_worker_down_are_counted(client, database
         await lifecycle.claim(session, job_id, "w", 3)
     async with database.write() as session:
         assert await lifecycle.requeue(session, "w", AttemptOutcome.LOST) == [job_id]
+        again = await lifecycle.claim(session, job_id, "w2", 3)
+    assert again.job.created_at < again.queued_at <= again.job.started_at
     lost = Scrape(client)("headroom_job_attempts_ended_total", kind="simulation", outcome="lost")
     assert lost == 1
 

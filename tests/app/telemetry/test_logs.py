@@ -65,7 +65,7 @@ def test_people_get_lines_to_read(logged):
     lines = logged(log_format="console")
     LOG.info("hello", extra={"job_id": "run_1"})
     assert "hello" in lines.getvalue()
-    assert "job_id=run_1" in lines.getvalue()
+    assert "job_id='run_1'" in lines.getvalue()
     with pytest.raises(ValueError, match="line 1"):
         lines.all()
 

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from app.access.keys import Scope, make_key
 from app.access.repository import add_key
+from app.kit.ids import new_id
 from app.main import create_app
 from app.models import Simulation
 from app.telemetry.requests import RequestTelemetry
@@ -25,16 +26,25 @@ def access_line(lines) -> dict:
 
 def test_a_request_ends_with_one_line_that_says_which_route_and_how_long(client, logged):
     lines = logged()
-    response = client.get("/v1/simulations/sim_00000000000000000000000000?x=1")
+    job_id = new_id("sim")
+    response = client.get(f"/v1/simulations/{job_id}?x=1")
     line = access_line(lines)
     assert response.status_code == line["status"] == 404
     assert line["method"] == "GET"
-    assert line["path"] == "/v1/simulations/sim_00000000000000000000000000"
+    assert line["path"] == f"/v1/simulations/{job_id}"
     assert line["route"] == "/v1/simulations/{simulation_id}"
     assert line["request_id"] == response.headers["X-Request-ID"]
-    assert line["job_id"] == "sim_00000000000000000000000000"
+    assert line["job_id"] == job_id
     assert 0 < line["duration_s"] < 60
     assert line["level"] == "info"
+
+
+def test_what_a_stranger_sends_is_written_escaped_and_cut(client, logged):
+    lines = logged(log_format="console")
+    client.get("/%1b[31m%0Aforged" + "x" * 1000)
+    (line,) = (line for line in lines.getvalue().splitlines() if "app.access" in line)
+    assert "%1B%5B31m%0Aforged" in line
+    assert len(line) < 1000
 
 
 def test_the_line_of_a_post_names_the_job_and_the_trace_that_the_caller_is_in(
