@@ -30,7 +30,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "kind", "outcome", "le", name=op.f("pk_tally")),
     )
 
-
     op.create_index(op.f("ix_run_finished_at"), "run", _MEASURED)
 
 

@@ -19,7 +19,9 @@ _HEADER = re.compile(
     r"('[^']*'|\"[^\"]*\"|[^\s,;]+(?:\s+\*\*\*)?)",
     re.I,
 )
-_PRIVATE_FIELDS = re.compile(r"password|secret|token|authorization|api[-_]?key|cookie", re.I)
+_PRIVATE_FIELDS = re.compile(
+    r"password|secret|authorization|api[-_]?key|cookie|(?:^|[-_])token$", re.I
+)
 _SHORTEST_KNOWN = 4
 
 

@@ -54,11 +54,20 @@ def test_values_are_scrubbed_to_any_depth_and_fields_by_their_name():
 
     found = Scrubber().field(
         "event",
-        {"n": [1, None, True, "u://a:bcd@c"], "api_key": "k", "to": Connection(), "secret": None},
+        {
+            "n": [1, None, True, "u://a:bcd@c"],
+            "api_key": "k",
+            "hf_token": "h",
+            "new_tokens": 3,
+            "to": Connection(),
+            "secret": None,
+        },
     )
     assert found == {
         "n": [1, None, True, "u://a:***@c"],
         "api_key": HIDDEN,
+        "hf_token": HIDDEN,
+        "new_tokens": 3,
         "to": "<postgresql://h:***@db/x>",
         "secret": None,
     }
