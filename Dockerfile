@@ -25,7 +25,8 @@ RUN if [[ $TORCH_VARIANT = cpu && -z $TORCH_INDEX && $(uname -m) = x86_64 ]]; th
     python -m venv /opt/headroom; \
     pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml README.md ./
-RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+        print(*project["dependencies"], *project["optional-dependencies"]["telemetry"], sep="\n")' \
         > requirements.txt; \
     pip install --constraint constraints.txt --requirement requirements.txt; \
     rm requirements.txt

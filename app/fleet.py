@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from app.supervision import supervise
+from app.telemetry import logs
 from app.worker_settings import WorkerSettings
 from profiler import nvml
 from profiler.nvml import Gpu
@@ -28,6 +29,7 @@ def run_fleet(settings: WorkerSettings, commands: Sequence[Sequence[str]]) -> No
     A worker that its card fails is started again, without the others noticing. Should this process
     be killed, each worker finishes what it has at hand and ends. Blocking.
     """
+    logs.configure(settings, "supervisor")
     asyncio.run(_run(settings, commands))
 
 

@@ -14,6 +14,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
+from fastapi.telemetry import TelemetryConfig
 from limits import parse as parse_rate
 
 from app.access.guard import OPEN, Guard
@@ -37,6 +38,7 @@ from app.runs.schemas import RunCreate
 from app.settings import Settings
 from app.simulations import endpoints as simulations
 from app.sweeps import endpoints as sweeps
+from app.telemetry.requests import PROBES, RequestTelemetry
 from app.workers import endpoints as workers
 from planner.check import check as planner_check
 from planner.check import check_plan as planner_check_plan
@@ -65,6 +67,15 @@ _BODIES = (
     DesignSearchRequest,
     DeviceProfile,
 )
+
+# A span for each request, where `app.telemetry.tracing` has found somewhere to send it.
+_TELEMETRY: TelemetryConfig = {
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": lambda scope: scope["path"] in PROBES,
+}
 
 Check = Callable[[SimulationRequest], SimulationRequest]
 CheckPlan = Callable[[PlanRequest], PlanRequest]
@@ -108,6 +119,7 @@ def create_app(
         lifespan=lifespan,
         separate_input_output_schemas=False,
         redirect_slashes=False,
+        telemetry=_TELEMETRY,
     )
     for router in (
         simulations.router,
@@ -151,6 +163,7 @@ def create_app(
             ],
         )
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestTelemetry)
     app.add_middleware(CorrelationIdMiddleware)
     _complete_openapi(app, settings.auth == "on")
     return app

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from app.kit.hosts import is_loopback
 from app.main import create_app
 from app.settings import Settings
 from app.supervision import supervise
+from app.telemetry import logs, tracing
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 5
@@ -45,11 +47,13 @@ def serve(
         with_worker: whether to start the local worker.
         worker_command: what to start as one; default `python -m app.engine`.
     """
+    logs.configure(settings, "api")
     if settings.is_embedded:
         migrate(settings)
     if settings.auth == "auto":
         settings = settings.model_copy(update={"auth": "off" if is_loopback(host) else "on"})
-    asyncio.run(_serve(settings, host, port, with_worker, worker_command))
+    with tracing.exported("headroom-api", f"{socket.gethostname()}-{os.getpid()}"):
+        asyncio.run(_serve(settings, host, port, with_worker, worker_command))
 
 
 async def _serve(
@@ -64,7 +68,12 @@ async def _serve(
     app = create_app(settings)
 
     config = uvicorn.Config(
-        app, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, log_level="info"
+        app,
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=_GRACE_S,
+        log_config=None,
+        access_log=False,
     )
     server = _Server(config)
     default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))

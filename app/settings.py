@@ -95,6 +95,12 @@ class Settings(WorkerSettings):
         return self.url.get_backend_name() == "sqlite"
 
     @property
+    def secrets(self) -> list[str]:
+        """What must never be logged."""
+        password = self.url.password
+        return [str(password)] if password else []
+
+    @property
     def url(self) -> URL:
         """The database, with the synchronous driver of its kind."""
         if self.database_url is not None:

@@ -25,6 +25,7 @@ async def supervise(command: Sequence[str], settings: WorkerSettings) -> None:
         process = await asyncio.create_subprocess_exec(
             *command, env=environment, start_new_session=True
         )
+        _log.info("a worker started", extra={"worker_pid": process.pid})
         try:
             status = await process.wait()
         except asyncio.CancelledError:
@@ -33,7 +34,8 @@ async def supervise(command: Sequence[str], settings: WorkerSettings) -> None:
         lived = asyncio.get_running_loop().time() - started
         # One that keeps dying at its start is not started in a tight loop.
         pause = 0.5 if lived > _PATIENCE_S else min(pause * 2, _LONGEST_PAUSE_S)
-        _log.warning("a worker ended (%s); starting another in %.1f s", status, pause)
+        fields = {"worker_pid": process.pid, "exit_status": status}
+        _log.warning("a worker ended (%s); starting another in %.1f s", status, pause, extra=fields)
         await asyncio.sleep(pause)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +30,12 @@ class WorkerSettings(BaseSettings):
     data_dir: Path = Field(
         default_factory=default_data_dir, description="everything the embedded mode writes"
     )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="least severe lines that are logged"
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: JSON, one object a line, unless stderr is a terminal"
+    )
     simulations_at_once: int = Field(
         default=1, ge=1, description="simulations that one worker traces at the same time"
     )
@@ -42,10 +49,20 @@ class WorkerSettings(BaseSettings):
         default=None, description="memory limit of a run on CPU; default: what the machine has"
     )
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be logged."""
+        return []
 
     def as_environment(self) -> dict[str, str]:
         """Variables that make a child process have the same settings."""

@@ -22,7 +22,15 @@ _MAX_MESSAGE_BYTES = 65_536
 _GONE = "the process that executes jobs ended"
 
 # Credentials and settings of the service are no business of a process that builds users' models.
-_PRIVATE_PREFIXES = ("HEADROOM_", "DBOS_", "PG", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_")
+_PRIVATE_PREFIXES = (
+    "HEADROOM_",
+    "DBOS_",
+    "PG",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "AWS_",
+    "OTEL_",
+)
 
 
 class WarmProcessGone(WorkerCrashed):

@@ -11,6 +11,7 @@ from limits import RateLimitItem
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from app.access import keys, repository
 from app.access.keys import Identity
@@ -118,6 +119,8 @@ class Guard:
     async def _judge(self, scope: Scope, context: Context) -> _Verdict:
         given = _given_key(Headers(scope=scope))
         identity = None if given is None else await self._identify(context, given)
+        if identity is not None:
+            bind_contextvars(key_id=identity.key_id)
         if given is not None and identity is None:
             return _Verdict(None, _unauthorised("the key is unknown, revoked or expired"))
         if identity is None and self._required:

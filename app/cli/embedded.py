@@ -43,6 +43,7 @@ def _start(host: str, port: int, folder: Path, log: Path) -> subprocess.Popen[by
     # Settings of the caller that name a real database or folder are not for a throw-away service.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEADROOM_")}
     environment["HEADROOM_DATA_DIR"] = str(folder / "data")
+    environment["HEADROOM_LOG_FORMAT"] = "console"  # its end is shown where the start fails
     command = [sys.executable, "-m", "app.cli", "serve", "--host", host, "--port", str(port)]
     with log.open("wb") as output:
         return subprocess.Popen(

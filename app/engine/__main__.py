@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import os
-
 from app.engine import worker
 from app.engine.arguments import worker_options, worker_parser
 
 
 def _main() -> None:
     given = worker_parser(__doc__).parse_args()
-    logging.basicConfig(level=os.environ.get("HEADROOM_LOG_LEVEL", "INFO"))
     worker.main(**worker_options(given))
 
 

@@ -209,7 +209,7 @@ class DesignSearchJob:
             row = await session.get_one(Simulation, values["id"])
             status = fill(row, outcome)
             await artifacts.save(session, row.id, files)
-            lifecycle.finish(session, row, status, outcome.problem)
+            await lifecycle.finish(session, row, status, outcome.problem)
             return row.id
 
     async def _simulations(self, session: AsyncSession, digests: list[str]) -> Iterator[Simulation]:

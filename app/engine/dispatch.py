@@ -86,7 +86,7 @@ async def save_outcome(
             if worker is not None and job.measured and _is_of_profile(worker, profile):
                 job.seconds_ratio = seconds_ratio(job.predicted, job.measured)
         await artifacts.save(session, job.id, files)
-        lifecycle.finish(session, job, status, outcome.problem)
+        await lifecycle.finish(session, job, status, outcome.problem)
         await lifecycle.close_attempt(session, job.id, attempt, AttemptOutcome.FINISHED, exit_)
     return True
 

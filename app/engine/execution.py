@@ -24,6 +24,8 @@ from app.jobs import artifacts, lifecycle
 from app.jobs.lifecycle import Claim, Job
 from app.models import DesignSearch
 from app.settings import Settings
+from app.telemetry import attempts
+from app.telemetry.attempts import Attempt
 from planner.designs.request import DesignSearchRequest
 from profiler.outcome import Outcome
 
@@ -56,7 +58,15 @@ class JobExecution:
         self.active[job_id] = task
         try:
             if (claim := await self._claim(job_id)) is not None:
-                await self._work(claim)
+                with attempts.observed(
+                    claim.job.kind,
+                    job_id,
+                    claim.attempt,
+                    worker_id=self._worker_id,
+                    traceparent=claim.job.traceparent,
+                    queued_at=claim.queued_at,
+                ) as observed:
+                    await self._work(claim, observed)
         finally:
             # Taken for dead meanwhile, this worker may have taken the same job up again.
             if self.active.get(job_id) is task:
@@ -73,13 +83,14 @@ class JobExecution:
                 session, job_id, self._worker_id, self._settings.max_attempts
             )
 
-    async def _work(self, claim: Claim) -> None:
+    async def _work(self, claim: Claim, observed: Attempt) -> None:
         job_id = claim.job.id
         async with ProgressWriter(self._database, job_id, claim.attempt) as progress:
             try:
-                outcome = await self._outcome(claim.job, progress.report)
+                outcome = await self._outcome(claim.job, observed.following(progress.report))
             except Exception as error:
                 outcome = outcome_of_error(job_id, error)
+        observed.ended(outcome)
         files = await artifacts.compress(outcome.artifacts)
         await _save(self._database, job_id, claim.attempt, outcome, files)
 

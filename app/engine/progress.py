@@ -58,5 +58,5 @@ class ProgressWriter:
                             session, self._job_id, self._attempt, self._newest
                         )
                 except SQLAlchemyError:
-                    _log.warning("progress of %s was not written", self._job_id, exc_info=True)
+                    _log.warning("progress was not written", exc_info=True)
             await asyncio.sleep(_INTERVAL_S)

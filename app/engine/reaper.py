@@ -100,7 +100,8 @@ class Reaper:
         # Should this process die right here, the rows stay queued and their workflows pending:
         # the worker's next life, or any later sweep, requeues them.
         await self._engine.requeue_jobs_of(worker_id)
-        _log.warning("worker %s is lost; requeued %s", worker_id, requeued)
+        fields = {"lost_worker_id": worker_id, "requeued_job_ids": requeued}
+        _log.warning("worker %s is lost; requeued %s", worker_id, requeued, extra=fields)
 
     async def _requeue_left_behind(self) -> None:
         """Put back on their queues jobs that the engine counts as under way where nobody does them.
@@ -145,7 +146,7 @@ class Reaper:
                     continue
                 detail = f"the engine has given this job up (state {state})"
                 await lifecycle.fail(session, job, WorkerCrashed(detail).problem())
-                _log.error("job %s: %s", job_id, detail)
+                _log.error("job %s: %s", job_id, detail, extra={"job_id": job_id})
 
     async def _forget(self) -> None:
         async with self._database.write() as session:

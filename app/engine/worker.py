@@ -35,6 +35,7 @@ from app.errors import NotMigrated
 from app.jobs import lifecycle
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
+from app.telemetry import logs, tracing
 from profiler.executor import Executor
 
 _log = logging.getLogger(__name__)
@@ -90,10 +91,13 @@ def main(
         NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
     """
     settings = settings or Settings()
+    logs.configure(settings, "worker")
     with WorkerSlot(settings.data_dir, worker_id) as slot:
+        logs.identify(worker_id=slot.worker_id)
         card = None if gpu is None else only_card(gpu)
         attachment = describe_worker(labels, simulates, card)
-        asyncio.run(_work(settings, slot.worker_id, attachment, executor, parent_pid))
+        with tracing.exported("headroom-worker", slot.worker_id):
+            asyncio.run(_work(settings, slot.worker_id, attachment, executor, parent_pid))
 
 
 async def _work(

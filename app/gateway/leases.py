@@ -124,7 +124,12 @@ async def _assigned(context: Context, attempt: JobAttempt) -> Lease | None:
         await _save(context, attempt, outcome_of_error(attempt.job_id, error), {})
         return None
     return Lease(
-        id=attempt.lease_id, job_id=attempt.job_id, attempt=attempt.number, assignment=assignment
+        id=attempt.lease_id,
+        job_id=attempt.job_id,
+        attempt=attempt.number,
+        assignment=assignment,
+        queued_at=job.created_at if attempt.number == 1 else attempt.started_at,
+        traceparent=job.traceparent,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -91,6 +92,8 @@ class Lease(BaseModel):
     job_id: str
     attempt: int = Field(description="which attempt at the job it is, from 1")
     assignment: Assignment
+    queued_at: datetime = Field(description="since when the job waited for this attempt")
+    traceparent: str | None = Field(None, description="of the request that made the job (W3C)")
 
 
 class LeaseState(StrEnum):

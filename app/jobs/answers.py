@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Response
+from structlog.contextvars import bind_contextvars
 
 from app.context import Context
 from app.jobs import repository
@@ -38,6 +39,7 @@ class Answers(Generic[Table, Resource]):
         self, context: Context, response: Response, row: Table, created: bool, prefer: str | None
     ) -> Resource:
         """To a POST: the job as it is when it has ended, or the client's wait is over."""
+        bind_contextvars(job_id=row.id, created=created)
         row = await wait_as_preferred(context, row, prefer)
         set_headers(response, row, f"{self.path}/{row.id}", created)
         return await self._one(context, row)

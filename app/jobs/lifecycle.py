@@ -7,15 +7,18 @@ running -> queued when the worker stopped or died.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit.clock import database_now
+from app.database import row_count
+from app.kit.clock import current_time, database_now
 from app.models import DesignSearch, Event, JobAttempt, JobStatus, Plan, Run, Simulation
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED, AnswerColumns
+from app.telemetry import tallies
 from planner.errors import WorkerCrashed
 
 Job = Simulation | Plan | Run | DesignSearch
@@ -29,6 +32,8 @@ class Claim:
 
     job: Job
     attempt: int
+    queued_at: datetime
+    """Since when it waited for this attempt."""
 
 
 def table_of(job_id: str) -> type[Job]:
@@ -72,14 +77,17 @@ async def claim(
     await _close_attempts(session, job_id, AttemptOutcome.LOST)
     attempts = (
         await session.execute(
-            select(JobAttempt.number, JobAttempt.outcome).where(JobAttempt.job_id == job_id)
+            select(JobAttempt.number, JobAttempt.outcome, JobAttempt.finished_at).where(
+                JobAttempt.job_id == job_id
+            )
         )
     ).all()
-    lost = sum(outcome == AttemptOutcome.LOST for _, outcome in attempts)
+    lost = sum(outcome == AttemptOutcome.LOST for _, outcome, _ in attempts)
     if lost >= max_attempts:
         await fail(session, job, too_many_attempts(lost))
         return None
-    number = max((number for number, _ in attempts), default=0) + 1
+    number = max((number for number, _, _ in attempts), default=0) + 1
+    queued_at = max((ended for _, _, ended in attempts if ended), default=job.created_at)
     session.add(
         JobAttempt(
             job_id=job_id,
@@ -95,7 +103,7 @@ async def claim(
     job.progress = None
     job.version += 1
     record(session, job)
-    return Claim(job, number)
+    return Claim(job, number, queued_at)
 
 
 def too_many_attempts(lost: int) -> dict[str, Any]:
@@ -107,21 +115,22 @@ def too_many_attempts(lost: int) -> dict[str, Any]:
 
 async def fail(session: AsyncSession, job: Job, problem: dict[str, Any]) -> None:
     """Give an unfinished job up."""
-    finish(session, job, JobStatus.FAILED, problem)
+    await finish(session, job, JobStatus.FAILED, problem)
 
 
-def finish(
+async def finish(
     session: AsyncSession, job: Job, status: JobStatus, problem: dict[str, Any] | None = None
 ) -> None:
     """Set a final state on a row that the caller read in this transaction."""
     job.status = status
     job.problem = problem
     job.progress = None
-    job.finished_at = database_now()
+    job.finished_at = await current_time(session)
     job.version += 1
     if isinstance(job, AnswerColumns) and status is not JobStatus.SUCCEEDED:
         job.reusable_hash = None
     record(session, job)
+    await tallies.job_ended(session, job)
 
 
 async def owned(session: AsyncSession, job_id: str, attempt: int) -> Job | None:
@@ -146,12 +155,7 @@ async def close_attempt(
     exit: dict[str, Any] | None = None,
 ) -> None:
     """Record how an attempt ended, if nobody has yet."""
-    await session.execute(
-        update(JobAttempt)
-        .where(JobAttempt.job_id == job_id, JobAttempt.number == number)
-        .where(JobAttempt.outcome.is_(None))
-        .values(outcome=outcome, finished_at=database_now(), exit=exit)
-    )
+    await _close_attempts(session, job_id, outcome, JobAttempt.number == number, exit=exit)
 
 
 async def set_progress(
@@ -170,10 +174,8 @@ async def cancel(session: AsyncSession, job_id: str) -> Job | None:
     job = await lock(session, job_id)
     if job is None or job.status not in UNFINISHED:
         return None
-    finish(session, job, JobStatus.CANCELLED)
+    await finish(session, job, JobStatus.CANCELLED)
     await _close_attempts(session, job_id, AttemptOutcome.CANCELLED)
-    await session.flush()
-    await session.refresh(job, ["finished_at"])  # the database gave it
     return job
 
 
@@ -212,9 +214,18 @@ async def hand_back(session: AsyncSession, job: Job, outcome: AttemptOutcome) ->
     record(session, job)
 
 
-async def _close_attempts(session: AsyncSession, job_id: str, outcome: AttemptOutcome) -> None:
-    await session.execute(
+async def _close_attempts(
+    session: AsyncSession,
+    job_id: str,
+    outcome: AttemptOutcome,
+    *which: ColumnElement[bool],
+    exit: dict[str, Any] | None = None,
+) -> None:
+    """Those that are open, or which of them."""
+    closes = (
         update(JobAttempt)
-        .where(JobAttempt.job_id == job_id, JobAttempt.outcome.is_(None))
-        .values(outcome=outcome, finished_at=database_now())
+        .where(JobAttempt.job_id == job_id, JobAttempt.outcome.is_(None), *which)
+        .values(outcome=outcome, finished_at=database_now(), exit=exit)
     )
+    closed = await row_count(session, closes)
+    await tallies.attempts_ended(session, table_of(job_id).kind, outcome, closed)

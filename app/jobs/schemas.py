@@ -39,6 +39,7 @@ class JobResource(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    trace_id: str | None = Field(None, description="of the request that made it (W3C)")
 
 
 class JobQuery(PageQuery):

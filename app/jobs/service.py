@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import delete, func, or_, select
+from structlog.contextvars import bind_contextvars
 
 from app.context import Context
 from app.database import Database
@@ -29,6 +30,7 @@ async def read(context: Context, table: type[Table], job_id: str) -> Table:
     """
     job: Table | None = None
     if is_id(job_id, table.prefix):
+        bind_contextvars(job_id=job_id)
         async with context.database.read() as session:
             job = await session.get(table, job_id)
     if job is None or not context.caller.may_see(job):

@@ -14,6 +14,7 @@ from app.models.plan import Plan
 from app.models.run import Run
 from app.models.simulation import Simulation
 from app.models.sweep import Sweep, SweepPoint
+from app.models.tally import Tally
 from app.models.worker import Worker, WorkerState
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Simulation",
     "Sweep",
     "SweepPoint",
+    "Tally",
     "Worker",
     "WorkerState",
 ]

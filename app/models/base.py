@@ -10,6 +10,7 @@ from sqlalchemy import Index, MetaData, String, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
+from app.telemetry.tracing import current_traceparent, trace_id_of
 
 
 class Base(DeclarativeBase):
@@ -86,6 +87,13 @@ class JobColumns(OwnedColumns):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    traceparent: Mapped[str | None] = mapped_column(String(55), default=current_traceparent)
+    """The span of the request that made the job (W3C), of which its attempts are part."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the job belongs to."""
+        return trace_id_of(self.traceparent)
 
 
 class AnswerColumns:

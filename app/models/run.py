@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.columns import Json
@@ -15,6 +15,8 @@ class Run(JobColumns, Base):
     """One real execution of a simulation's or a plan's request, with what was measured."""
 
     __tablename__ = "run"
+    # Holds all that a scrape of the newest prediction errors reads: the rows themselves are wide.
+    __table_args__ = (Index(None, "finished_at", "device", "model_type", "relative_error"),)
     kind: ClassVar[str] = "run"
     prefix: ClassVar[str] = "run"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -20,8 +19,6 @@ def _main() -> None:
     parser.add_argument("--ca-file", type=Path)
     parser.add_argument("--allow-http", action="store_true")
     given = parser.parse_args()
-    logging.basicConfig(level=os.environ.get("HEADROOM_LOG_LEVEL", "INFO"))
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         address = Address(given.server, given.token_file, given.ca_file, given.allow_http)
         worker.main(address, **worker_options(given))

@@ -26,6 +26,8 @@ from app.engine.assignment import (
 from app.errors import LeaseOver, NotFound, SessionOver, WorkerIdTaken
 from app.gateway.schemas import Attached, Lease, LeaseState, WorkerAttach
 from app.remote.service import Refused, Service, Unreachable, persist
+from app.telemetry import attempts
+from app.telemetry.attempts import Attempt
 from app.worker_settings import WorkerSettings
 from planner.errors import HeadroomError
 from profiler.limits import Limits
@@ -159,18 +161,27 @@ class RemoteWorker:
             return None
 
     async def _work(self, lease: Lease) -> None:
-        _log.info("%s, attempt %d", lease.job_id, lease.attempt)
+        with attempts.observed(
+            lease.assignment.kind,
+            lease.job_id,
+            lease.attempt,
+            worker_id=self._body.worker_id,
+            traceparent=lease.traceparent,
+            queued_at=lease.queued_at,
+        ) as observed:
+            await self._observed(lease, observed)
+
+    async def _observed(self, lease: Lease, observed: Attempt) -> None:
         assignment = _bounded(lease.assignment, self._settings)
-        at_hand = _AtHand(
-            asyncio.create_task(
-                carry_out(assignment, self._executor, lambda said: self._report(lease.id, said))
-            )
-        )
+        report = observed.following(lambda said: self._report(lease.id, said))
+        at_hand = _AtHand(asyncio.create_task(carry_out(assignment, self._executor, report)))
         self._at_hand[lease.id] = at_hand
         try:
             await asyncio.wait([at_hand.work])
             if not at_hand.work.cancelled():
-                await self._deliver(lease, _outcome(lease.job_id, at_hand.work))
+                outcome = _outcome(lease.job_id, at_hand.work)
+                observed.ended(outcome)
+                await self._deliver(lease, outcome)
         finally:
             at_hand.work.cancel()
             await asyncio.wait([at_hand.work])  # its child is dead then

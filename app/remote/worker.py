@@ -26,6 +26,7 @@ from app.gateway.schemas import WorkerAttach
 from app.remote.address import Address
 from app.remote.service import Service
 from app.remote.session import RemoteWorker
+from app.telemetry import logs, tracing
 from app.worker_settings import WorkerSettings
 from planner.errors import HeadroomError
 from planner.versions import versions
@@ -53,10 +54,13 @@ def main(
         Refused: the service takes no such worker; the message says why.
     """
     settings = settings or WorkerSettings()
+    logs.configure(settings, "worker")
     with WorkerSlot(settings.data_dir, worker_id) as slot:
+        logs.identify(worker_id=slot.worker_id)
         card = None if gpu is None else only_card(gpu)
         attachment = describe_worker(labels, simulates, card)
-        asyncio.run(_work(address, settings, slot, attachment, executor, parent_pid))
+        with tracing.exported("headroom-worker", slot.worker_id):
+            asyncio.run(_work(address, settings, slot, attachment, executor, parent_pid))
 
 
 async def _work(

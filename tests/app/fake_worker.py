@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from app.engine.arguments import worker_options, worker_parser
 from tests.app.fakes import FakeExecutor
 
 parser = worker_parser(__doc__)
 parser.add_argument("--server")
 given = parser.parse_args()
-logging.basicConfig(level="INFO")
 if given.server is None:
     from app.engine import worker
 

@@ -86,7 +86,7 @@ async def finish(database, job_id, result):
     async with database.write() as session:
         await lifecycle.claim(session, job_id, "nobody", 3)
         job = await lifecycle.lock(session, job_id)
-        lifecycle.finish(session, job, fill(job, outcome))
+        await lifecycle.finish(session, job, fill(job, outcome))
 
 
 class TestHttp:

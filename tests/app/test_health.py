@@ -39,8 +39,7 @@ async def test_metrics_count_jobs_workers_and_requests(client, database):
     await attach(database, "w", describe_worker(None, None))
     lines = client.get("/metrics").text.splitlines()
     assert 'headroom_jobs{kind="simulation",status="queued"} 1.0' in lines
-    assert 'headroom_queue_depth{queue="simulations"} 1.0' in lines
-    assert 'headroom_worker_up{worker="w"} 1.0' in lines
+    assert 'headroom_workers{state="online"} 1.0' in lines
     assert any(line.startswith('http_requests_total{handler="/v1/simulations"') for line in lines)
 
 

@@ -206,7 +206,7 @@ class TestReferences:
                 job.plan, job.feasible = PLAN, True
             else:
                 job.prediction = PREDICTION
-            lifecycle.finish(session, job, JobStatus.SUCCEEDED)
+            await lifecycle.finish(session, job, JobStatus.SUCCEEDED)
         refused = y.post("/v1/runs", json={field: subject})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == f"/{field}"

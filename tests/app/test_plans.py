@@ -32,7 +32,7 @@ async def finish(database, job_id: str, found: dict | None = PLAN) -> None:
     async with database.write() as session:
         await lifecycle.claim(session, job_id, "nobody", 3)
         job = await lifecycle.lock(session, job_id)
-        lifecycle.finish(session, job, fill(job, outcome), outcome.problem)
+        await lifecycle.finish(session, job, fill(job, outcome), outcome.problem)
 
 
 def post(client, *arguments, **config) -> str:
@@ -134,7 +134,7 @@ class TestCreate:
         assert client.get(f"{URL}/{plan_id}").json()["warnings"] == []
         metrics = client.get("/metrics").text.splitlines()
         assert 'headroom_jobs{kind="plan",status="queued"} 1.0' in metrics
-        assert 'headroom_queue_depth{queue="plans"} 1.0' in metrics
+        assert 'headroom_queue_jobs{queue="plans",status="queued"} 1.0' in metrics
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

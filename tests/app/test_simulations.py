@@ -22,7 +22,7 @@ async def finish(database, job_id: str, status: JobStatus = JobStatus.SUCCEEDED)
         job = await lifecycle.lock(session, job_id)
         job.prediction = PREDICTION if status is JobStatus.SUCCEEDED else None
         problem = {"type": "step-failed", "title": "t", "detail": "d"}
-        lifecycle.finish(session, job, status, None if job.prediction else problem)
+        await lifecycle.finish(session, job, status, None if job.prediction else problem)
 
 
 class TestCreate:

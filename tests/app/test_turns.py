@@ -89,7 +89,7 @@ class Queue:
     async def end(self, run_id):
         async with self.database.write() as session:
             run = await lifecycle.lock(session, run_id)
-            lifecycle.finish(session, run, JobStatus.SUCCEEDED)
+            await lifecycle.finish(session, run, JobStatus.SUCCEEDED)
 
 
 class TestTurns:

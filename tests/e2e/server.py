@@ -60,7 +60,7 @@ class Server:
     def story(self) -> str:
         """The log's end, without the requests that only looked."""
         lines = self.log.read_text().splitlines()
-        return "\n".join(line for line in lines if '"GET ' not in line)[-4000:]
+        return "\n".join(line for line in lines if '"GET' not in line)[-4000:]
 
     def worker(self) -> psutil.Process:
         """The local worker's process."""

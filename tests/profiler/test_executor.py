@@ -97,6 +97,7 @@ class TestSuccess:
         monkeypatch.setenv("HEADROOM_DATABASE_URL", "postgresql://user:secret@host/db")
         monkeypatch.setenv("PGPASSWORD", "secret")
         monkeypatch.setenv("HF_TOKEN", "secret")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret")
         async with executor_of_child_jobs(tmp_path) as executor:
             found = (await executor.execute("facts", {}, limits=QUICK)).result
         assert "secret" not in json.dumps(found["environment"])

@@ -23,8 +23,10 @@ def db() -> None:
 def upgrade() -> None:
     """Create the tables, or bring them to this version's form; safe to repeat."""
     from app.database import migrate
+    from app.telemetry import logs
 
     settings = load_settings()
+    logs.configure(settings, "migration")
     migrate(settings)
     out.print(f"{settings.url.render_as_string(hide_password=True)} is up to date")
 

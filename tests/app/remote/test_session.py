@@ -81,7 +81,13 @@ def lease(behaviour="succeed", **limits):
         "device": {},
         "limits": {"wall_seconds": 60, "memory_bytes": None, "timing_budget_seconds": 60, **limits},
     }
-    return {"id": str(uuid4()), "job_id": "run_1", "attempt": 1, "assignment": assignment}
+    return {
+        "id": str(uuid4()),
+        "job_id": "run_1",
+        "attempt": 1,
+        "assignment": assignment,
+        "queued_at": "2026-11-24T12:00:00Z",
+    }
 
 
 class Recorder(FakeExecutor):
