@@ -99,7 +99,7 @@ async def claim(
     )
     job.status = JobStatus.RUNNING
     job.worker_id = worker_id
-    job.started_at = database_now()
+    job.started_at = await current_time(session)
     job.progress = None
     job.version += 1
     record(session, job)
