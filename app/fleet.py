@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from app.settings import Settings
 from app.supervision import supervise
 from profiler import nvml
+from profiler.isolation import hide_memory
 from profiler.nvml import Gpu
 
 WORKER = (sys.executable, "-m", "app.engine")
@@ -27,6 +28,8 @@ def run_fleet(settings: Settings, commands: Sequence[Sequence[str]]) -> None:
     A worker that its card fails is started again, without the others noticing. Should this process
     be killed, each worker finishes what it has at hand and ends. Blocking.
     """
+    if settings.isolation != "off":
+        hide_memory()  # of the workers' jobs, which run as the same user
     asyncio.run(_run(settings, commands))
 
 

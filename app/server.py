@@ -19,6 +19,7 @@ from app.database import Database, migrate
 from app.main import create_app
 from app.settings import Settings
 from app.supervision import supervise
+from profiler.isolation import hide_memory
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 5
@@ -49,6 +50,8 @@ def serve(
         migrate(settings)
     if settings.auth == "auto":
         settings = settings.model_copy(update={"auth": "off" if _is_loopback(host) else "on"})
+    if settings.isolation != "off":
+        hide_memory()  # of the worker's jobs, which run as the same user
     asyncio.run(_serve(settings, host, port, with_worker, worker_command))
 
 

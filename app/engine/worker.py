@@ -31,6 +31,8 @@ from app.models.attempt import AttemptOutcome
 from app.settings import Settings
 from profiler import nvml
 from profiler.executor import Executor
+from profiler.isolation import hide_memory
+from profiler.isolation.probe import probe
 from profiler.nvml import Gpu
 
 _log = logging.getLogger(__name__)
@@ -84,8 +86,11 @@ def main(
     Raises:
         DeviceUnusable: there is no such card, or torch cannot use it.
         NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
+        IsolationUnavailable: the settings require an isolation that this machine cannot give.
     """
     settings = settings or Settings()
+    if settings.isolation != "off":
+        hide_memory()  # the database's password is in it, and jobs run as the same user
     with WorkerSlot(settings.data_dir, worker_id) as slot:
         card = None if gpu is None else _only_card(gpu)
         attachment = attachments.describe_worker(labels, simulates, card)
@@ -102,7 +107,11 @@ async def _work(
     if executor is not None:
         await _WorkerProcess(settings, worker_id, attachment, executor, parent_pid).live()
         return
-    own = Executor()
+    isolation = await asyncio.to_thread(probe, settings.isolation)
+    attachment = replace(attachment, device={**attachment.device, "isolation": isolation.to_json()})
+    if isolation.missing:
+        _log.warning("jobs have no isolation of %s; see docs/security.md", isolation.missing)
+    own = Executor(isolation=settings.isolation)
     await own.start()
     try:
         if "uuid" in attachment.device:
