@@ -26,7 +26,9 @@ class WorkerResource(BaseModel):
     state: WorkerState
     labels: dict[str, str]
     simulates: bool = Field(description="whether it takes simulations and plans besides runs")
-    device: dict[str, Any]
+    device: dict[str, Any] = Field(
+        description="what it is; `isolation`: what shuts its jobs in, as docs/security.md tells"
+    )
     versions: dict[str, str]
     differs_in: list[str] = Field(
         [],
