@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import signal
+import sys
 from pathlib import Path
 
 from profiler.isolation.kernel import drop_all_capabilities, prctl
@@ -53,10 +54,11 @@ def hide_memory() -> None:
     """Keep other processes of this user from this one's memory and environment.
 
     It also leaves no core dump, and debuggers need root. For processes that hold credentials. A
-    program that this one starts is as open as any.
+    program that this one starts is as open as any. Only Linux knows it.
     """
-    with contextlib.suppress(OSError):
-        prctl(_PR_SET_DUMPABLE, 0)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            prctl(_PR_SET_DUMPABLE, 0)
 
 
 def show_memory() -> None:

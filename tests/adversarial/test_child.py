@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CPU = BUILTIN["cpu"].model_dump(mode="json")
 LONG = Limits(wall_seconds=120, memory_bytes=2**31)
-SHORT = Limits(wall_seconds=3, memory_bytes=2**31)
+SHORT = Limits(wall_seconds=2, memory_bytes=2**31)
 
 
 def llama(**config: Any) -> dict[str, Any]:

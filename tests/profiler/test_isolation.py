@@ -143,6 +143,20 @@ class TestModes:
             assert (await executor.execute("work", CPU, limits=QUICK)).status == "succeeded"
 
 
+async def test_a_process_with_credentials_can_hide_them():
+    code = """
+import ctypes
+from profiler.isolation import hide_memory
+before = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)  # PR_GET_DUMPABLE
+hide_memory()
+print(before, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["1", "0"]
+
+
 async def test_of_the_folder_that_a_service_is_started_in_only_its_code_can_be_read(tmp_path):
     code = "from profiler.isolation.files import readable as r; print(*r(), sep='\\n')"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
