@@ -12,6 +12,7 @@ from app.supervision import supervise
 from app.telemetry import logs
 from app.worker_settings import WorkerSettings
 from profiler import nvml
+from profiler.isolation import hide_memory
 from profiler.nvml import Gpu
 
 WORKER = (sys.executable, "-m", "app.engine")
@@ -30,6 +31,8 @@ def run_fleet(settings: WorkerSettings, commands: Sequence[Sequence[str]]) -> No
     be killed, each worker finishes what it has at hand and ends. Blocking.
     """
     logs.configure(settings, "supervisor")
+    if settings.isolation != "off":
+        hide_memory()  # of the workers' jobs, which run as the same user
     asyncio.run(_run(settings, commands))
 
 

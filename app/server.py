@@ -21,6 +21,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.supervision import supervise
 from app.telemetry import logs, tracing
+from profiler.isolation import hide_memory
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 5
@@ -52,6 +53,8 @@ def serve(
         migrate(settings)
     if settings.auth == "auto":
         settings = settings.model_copy(update={"auth": "off" if is_loopback(host) else "on"})
+    if settings.isolation != "off":
+        hide_memory()  # of the worker's jobs, which run as the same user
     with tracing.exported("headroom-api", f"{socket.gethostname()}-{os.getpid()}"):
         asyncio.run(_serve(settings, host, port, with_worker, worker_command))
 

@@ -44,6 +44,11 @@ class WorkerSettings(BaseSettings):
     plan_timeout_s: float = Field(
         default=1800.0, gt=0, description="a plan has the memory limit of a simulation"
     )
+    isolation: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="how jobs are shut in, beside their limits: as far as the kernel can; by all "
+        "layers, or the worker does not start; not at all",
+    )
     run_timeout_s: float = Field(default=1800.0, gt=0)
     run_memory_bytes: Bytes | None = Field(
         default=None, description="memory limit of a run on CPU; default: what the machine has"

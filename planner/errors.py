@@ -4,7 +4,8 @@ status codes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 
@@ -15,6 +16,12 @@ class FieldProblem:
     pointer: str
     detail: str
     remedy: str | None = None
+
+
+MAX_ERRORS = 100
+"""Most things that one answer says are wrong with a request."""
+
+_LONGEST_TEXT = 1_000  # of a pointer or a detail: libraries quote values whole
 
 
 class HeadroomError(Exception):
@@ -40,16 +47,31 @@ class InvalidRequest(HeadroomError):
     title = "The request is not valid"
 
     def __init__(self, errors: list[FieldProblem]) -> None:
-        self.errors = errors
+        """Of many problems the first `MAX_ERRORS` are kept, and long texts are cut."""
+        self.errors = [
+            replace(error, pointer=shortened(error.pointer), detail=shortened(error.detail))
+            for error in errors[:MAX_ERRORS]
+        ]
+        details = [f"{error.pointer}: {error.detail}" for error in self.errors]
         super().__init__(
-            "; ".join(f"{error.pointer}: {error.detail}" for error in errors),
-            errors=[asdict(error) for error in errors],
+            joined(details, len(errors)), errors=[asdict(error) for error in self.errors]
         )
 
     @classmethod
     def at(cls, pointer: str, detail: str, remedy: str | None = None) -> InvalidRequest:
         """The error for one field."""
         return cls([FieldProblem(pointer, detail, remedy)])
+
+
+def joined(details: Sequence[str], count: int) -> str:
+    """What is wrong, in one sentence that says how many of `count` it leaves out."""
+    more = [f"and {count - len(details)} more"] if count > len(details) else []
+    return "; ".join([*details, *more])
+
+
+def shortened(text: str) -> str:
+    """A text that may quote what a stranger sent, at a length that can be shown."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
 
 
 class ModelBuildFailed(HeadroomError):

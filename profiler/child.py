@@ -9,12 +9,14 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from planner.errors import HeadroomError, StorageFull
-from profiler import isolation, limits
+from profiler import limits
 from profiler.channel import Channel, JobResult
 from profiler.frames import receive
+from profiler.isolation import IsolationUnavailable, Mode, shut_in
 from profiler.limits import Limits
 from profiler.outcome import RunOutOfMemory
 
@@ -23,12 +25,28 @@ Job = Callable[[dict[str, Any], Channel], JobResult]
 _NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "bad_alloc", "out of memory")
 
 
-def live(connection: socket.socket, jobs: Mapping[str, Job], scratch: str, parent: int) -> None:
-    """Do the job that arrives on the connection and end the process; never returns."""
+def live(
+    connection: socket.socket,
+    jobs: Mapping[str, Job],
+    scratch: Path,
+    parent: int,
+    mode: Mode,
+    *,
+    card: bool,
+) -> None:
+    """Do the job that arrives on the connection and end the process; never returns.
+
+    `card` is whether it may use the machine's accelerator (`profiler.isolation.shut_in`).
+    """
     status = 1
     try:
-        _settle(scratch, parent)
-        _work(connection, jobs)
+        _settle(scratch)
+        try:
+            shut_in(scratch, parent, mode, card=card)
+        except IsolationUnavailable as error:
+            Channel(connection, Limits()).failed(error.problem())
+        else:
+            _work(connection, jobs)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -39,14 +57,11 @@ def live(connection: socket.socket, jobs: Mapping[str, Job], scratch: str, paren
         os._exit(status)
 
 
-def _settle(scratch: str, parent: int) -> None:
+def _settle(scratch: Path) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
-    isolation.leave_network()
-    isolation.die_with_parent(parent)
-    isolation.prefer_for_oom_kill()
     os.chdir(scratch)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

@@ -10,6 +10,7 @@ from planner.errors import HeadroomError, LimitExceeded, WorkerCrashed
 from planner.quantities import format_bytes
 from profiler.frames import Frame
 from profiler.limits import Limits
+from profiler.memory_watch import MAX_PROCESSES, Excess
 from profiler.outcome import ChildExit, Outcome, RunOutOfMemory
 
 FINAL_KINDS = ("succeeded", "failed", "out_of_memory")
@@ -24,7 +25,7 @@ class Observed:
     last: Frame | None = None
     phase: str | None = None
     timed_out: bool = False
-    over_memory: bool = False
+    excess: Excess | None = None
     kernel_killed: bool = False
     closed: bool = False
     malformed: str | None = None
@@ -46,7 +47,10 @@ def classify(observed: Observed) -> Outcome:
         return _error(
             LimitExceeded(f"the job took longer than {seconds:g} s", phase=observed.phase), observed
         )
-    if observed.over_memory or observed.kernel_killed:
+    if observed.excess == "processes":
+        detail = f"the job started more than {MAX_PROCESSES} processes"
+        return _error(LimitExceeded(detail, phase=observed.phase), observed)
+    if observed.excess == "memory" or observed.kernel_killed:
         return _out_of_memory(observed, "", {})
     return _error(WorkerCrashed(_how_it_ended(observed), phase=observed.phase), observed)
 

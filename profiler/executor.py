@@ -21,8 +21,9 @@ from typing import Any
 from planner.errors import HeadroomError, StorageFull, WorkerCrashed
 from profiler.classify import FINAL_KINDS, Observed, classify, signal_name
 from profiler.frames import Frame, MalformedFrame, read, write
+from profiler.isolation import Mode
 from profiler.limits import Limits
-from profiler.memory_watch import kernel_oom_kills, watch
+from profiler.memory_watch import Excess, kernel_oom_kills, watch
 from profiler.outcome import ChildExit, Outcome
 from profiler.warm_client import Exit, WarmClient, WarmProcessGone
 
@@ -34,6 +35,7 @@ JOBS = {
     "run": "profiler.jobs:run",
     "context": "profiler.jobs:context",
 }
+_WITHOUT_CARD = ("simulate", "plan")
 PRELOAD = ("planner.preload",)
 
 _END_SECONDS = 5.0
@@ -54,6 +56,7 @@ class Executor:
         scratch: Path | None = None,
         jobs: Mapping[str, str] = JOBS,
         preload: Sequence[str] = PRELOAD,
+        isolation: Mode = "auto",
     ) -> None:
         """Prepare; nothing starts yet.
 
@@ -61,10 +64,13 @@ class Executor:
             scratch: folder for the children's working folders; a temporary one by default.
             jobs: kind of job -> `module:function`, imported by the warm process.
             preload: further modules that the warm process imports.
+            isolation: `auto` shuts children in as far as the platform allows, `required` fails
+                their jobs where a layer cannot be had, `off` leaves only the resource limits.
         """
         self._scratch_parent = scratch
         self._jobs = jobs
         self._preload = preload
+        self._mode: Mode = isolation
         self._scratch: Path | None = None
         self._warm: WarmClient | None = None
         self._starting = asyncio.Lock()
@@ -197,7 +203,7 @@ class Executor:
                     self._scratch = Path(
                         tempfile.mkdtemp(prefix="headroom-", dir=self._scratch_parent)
                     )
-                warm = WarmClient(self._jobs, self._preload, self._scratch)
+                warm = WarmClient(self._jobs, self._preload, self._scratch, self._mode)
                 await warm.start()
                 self._warm = warm
             return self._warm
@@ -238,13 +244,14 @@ class Executor:
         await warm.ready()
         mine, theirs = socket.socketpair()
         reader, writer = await asyncio.open_unix_connection(sock=mine, limit=_BUFFER_BYTES)
-        watcher: asyncio.Task[None] | None = None
+        watcher: asyncio.Task[Excess] | None = None
         try:
             async with asyncio.timeout(observed.limits.wall_seconds):
                 with theirs:
-                    pid = await warm.fork(job, scratch, theirs)
+                    card = _may_use_card(observed.kind, payload)
+                    pid = await warm.fork(job, scratch, theirs, card=card)
                 watcher = asyncio.create_task(watch(pid, observed.limits.process_bytes))
-                watcher.add_done_callback(lambda task: _over_memory(task, observed, warm, job))
+                watcher.add_done_callback(lambda task: _over_limit(task, observed, warm, job))
                 body = {"payload": payload, "limits": observed.limits.to_json()}
                 await write(writer, Frame(observed.kind, body))
                 await _follow(reader, observed, on_progress)
@@ -258,6 +265,11 @@ class Executor:
             if watcher is not None:
                 watcher.cancel()
             writer.close()
+
+
+def _may_use_card(kind: str, payload: Mapping[str, Any]) -> bool:
+    """Whether a job is for real on something other than the CPU."""
+    return kind not in _WITHOUT_CARD and payload.get("device", {}).get("kind") != "cpu"
 
 
 async def _follow(
@@ -279,9 +291,9 @@ async def _follow(
                 await returned
 
 
-def _over_memory(task: asyncio.Task[None], observed: Observed, warm: WarmClient, job: str) -> None:
+def _over_limit(task: asyncio.Task[Excess], observed: Observed, warm: WarmClient, job: str) -> None:
     if not task.cancelled() and task.exception() is None and observed.last is None:
-        observed.over_memory = True
+        observed.excess = task.result()
         warm.kill(job)
 
 

@@ -22,6 +22,9 @@ which grow with the tensors."""
 _FILE_BYTES = 2**30
 """Largest file that a child may write: its log and scratch must not fill the disk."""
 
+_OPEN_FILES = 1024
+"""Most descriptors of a child; CUDA's driver takes some dozens, an import one at a time."""
+
 _HOST_SHARE = 0.9
 """No job gets more than this, whatever was asked: the rest keeps the host alive."""
 
@@ -82,8 +85,8 @@ def apply(limits: Limits) -> None:
     Memory is bounded by RLIMIT_DATA, which counts private writable memory, so that torch's
     allocator gets ENOMEM and raises where the limit is passed. RLIMIT_AS would also count mapped
     files and address space that is only reserved (CUDA reserves far more than the host has).
-    RLIMIT_NPROC stays: it counts all processes of the user, so strangers could make it refuse
-    threads.
+    RLIMIT_NPROC stays: it counts all threads of the user, so strangers could make it refuse some;
+    the executor counts the child's processes instead (`profiler.memory_watch`).
     """
     _lower(resource.RLIMIT_DATA, _data_bytes() + limits.process_bytes)
     cpu_seconds = int(limits.wall_seconds * (os.cpu_count() or 1)) + 10
@@ -91,6 +94,7 @@ def apply(limits: Limits) -> None:
     _lower(resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 5)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, _FILE_BYTES)
+    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
 
 
 def _lower(kind: int, soft: int, hard: int | None = None) -> None:

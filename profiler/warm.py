@@ -4,8 +4,9 @@ It has one thread and never computes, so that forking it is safe: a pool of Open
 threads would be missing in the child, which would then wait for it forever. It ends, and takes its
 children with it, when the worker that started it ends: its control connection closes then.
 
-Commands come as JSON datagrams: `{"fork": job, "scratch": folder}` with the child's end of a socket
-attached, `{"kill": job}`. It answers `{"ready": pid}` once, then `{"forked": job, "pid": ...}` and
+Commands come as JSON datagrams: `{"fork": job, "scratch": folder, "card": whether it may use the
+accelerator}` with the child's end of a socket attached, `{"kill": job}`. It answers
+`{"ready": pid}` once, then `{"forked": job, "pid": ...}` and
 `{"exited": job, "status": ..., "peak_rss_bytes": ..., "cpu_seconds": ...}`.
 """
 
@@ -22,10 +23,12 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from profiler import isolation
 from profiler.child import Job, live
+from profiler.isolation import Mode
 
 MAX_COMMAND_BYTES = 65_536
 
@@ -39,13 +42,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         isolation.die_with_parent(specification["parent"], signal.SIGTERM)
+        isolation.hide_memory()
         jobs = load_jobs(specification["jobs"])
         for module in specification["preload"]:
             importlib.import_module(module)
         # What is imported stays: a child's collector need not visit, and so copy, these pages.
         gc.collect()
         gc.freeze()
-        WarmProcess(control, jobs).serve()
+        WarmProcess(control, jobs, specification["isolation"]).serve()
     finally:
         shutil.rmtree(specification["scratch"], ignore_errors=True)
 
@@ -62,9 +66,10 @@ def load_jobs(specification: Mapping[str, str]) -> dict[str, Job]:
 class WarmProcess:
     """The loop between the control socket and the children."""
 
-    def __init__(self, control: socket.socket, jobs: Mapping[str, Job]) -> None:
+    def __init__(self, control: socket.socket, jobs: Mapping[str, Job], mode: Mode) -> None:
         self._control = control
         self._jobs = jobs
+        self._mode = mode
         self._pids: dict[str, int] = {}
         self._wakeup, self._wakeup_in = socket.socketpair()
 
@@ -106,12 +111,12 @@ class WarmProcess:
             return False
         command = json.loads(data)
         if "fork" in command:
-            self._fork(command["fork"], command["scratch"], descriptors[0])
+            self._fork(command["fork"], Path(command["scratch"]), command["card"], descriptors[0])
         elif "kill" in command:
             self._kill(command["kill"])
         return True
 
-    def _fork(self, job: str, scratch: str, descriptor: int) -> None:
+    def _fork(self, job: str, scratch: Path, card: bool, descriptor: int) -> None:
         if (threads := isolation.thread_count()) != 1:
             print(f"the warm process has {threads} threads; forking is unsafe", file=sys.stderr)
             os._exit(70)
@@ -120,7 +125,8 @@ class WarmProcess:
         if pid == 0:
             self._control.close()
             self._wakeup.close()
-            live(socket.socket(fileno=descriptor), self._jobs, scratch, parent)
+            connection = socket.socket(fileno=descriptor)
+            live(connection, self._jobs, scratch, parent, self._mode, card=card)
         os.close(descriptor)
         self._pids[job] = pid
         self._tell({"forked": job, "pid": pid})

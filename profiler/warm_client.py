@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import WorkerCrashed
+from profiler.isolation import Mode
 
 START_SECONDS = 180.0
 """Bound of the imports: 5 s on an idle machine, far more on a cold disk."""
@@ -21,15 +22,13 @@ START_SECONDS = 180.0
 _MAX_MESSAGE_BYTES = 65_536
 _GONE = "the process that executes jobs ended"
 
-# Credentials and settings of the service are no business of a process that builds users' models.
-_PRIVATE_PREFIXES = (
-    "HEADROOM_",
-    "DBOS_",
-    "PG",
-    "HF_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
-    "AWS_",
-    "OTEL_",
+# What of the environment reaches a process that builds strangers' models: what loads libraries,
+# what moves memory or time (and is told of a run, `profiler.environment`), and what finds a card.
+# All else, credentials of whatever service among it, stays behind.
+_PASSED = frozenset({"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "LD_PRELOAD", "USER"})
+_PASSED_PREFIXES = (
+    *("LC_", "MALLOC_", "GLIBC_", "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_"),
+    *("TORCH_", "PYTORCH_", "ATEN_", "CUDA_", "CUBLAS", "CUDNN_", "NVIDIA_", "NUMBA_"),
 )
 
 
@@ -49,8 +48,11 @@ class Exit:
 class WarmClient:
     """One warm process. It is started once; when it has died, another client takes its place."""
 
-    def __init__(self, jobs: Mapping[str, str], preload: Sequence[str], scratch: Path) -> None:
+    def __init__(
+        self, jobs: Mapping[str, str], preload: Sequence[str], scratch: Path, mode: Mode
+    ) -> None:
         self._jobs = dict(jobs)
+        self._mode = mode
         self._preload = list(preload)
         self._scratch = scratch
         self._exits: dict[str, asyncio.Future[Exit | None]] = {}
@@ -73,6 +75,7 @@ class WarmClient:
             "preload": self._preload,
             "parent": os.getpid(),
             "scratch": str(self._scratch),
+            "isolation": self._mode,
         }
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
@@ -102,8 +105,10 @@ class WarmClient:
                 f"the process that executes jobs was not ready in {START_SECONDS:.0f} s"
             ) from None
 
-    async def fork(self, job: str, scratch: Path, connection: socket.socket) -> int:
+    async def fork(self, job: str, scratch: Path, connection: socket.socket, *, card: bool) -> int:
         """Fork a child that talks over `connection`; returns its process id.
+
+        `card` is whether it may use the machine's accelerator.
 
         Raises:
             WorkerCrashed: the warm process could not start.
@@ -115,7 +120,7 @@ class WarmClient:
         loop = asyncio.get_running_loop()
         self._exits[job] = loop.create_future()
         self._pids[job] = loop.create_future()
-        command = json.dumps({"fork": job, "scratch": str(scratch)}).encode()
+        command = json.dumps({"fork": job, "scratch": str(scratch), "card": card}).encode()
         try:
             socket.send_fds(self._control, [command], [connection.fileno()])
         except OSError as error:
@@ -197,10 +202,13 @@ def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
 
 def _environment(scratch: Path) -> dict[str, str]:
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE_PREFIXES)
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
     return {
         **kept,
+        "HOME": str(scratch),
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_OFFLINE": "1",

@@ -187,7 +187,7 @@ class Guard:
             async with context.database.write() as session:
                 session.add(entry)
         except Exception:
-            _log.exception("a write could not be noted: %s %s", entry.method, entry.path)
+            _log.exception("a write could not be noted: %s %r", entry.method, entry.path)
 
 
 def routine(request: Request) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
+import logging
 import os
 import platform
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -20,9 +22,12 @@ from app.engine.queues import ANSWERING, run_queue
 from app.errors import DeviceUnusable, WorkerIdTaken
 from profiler import nvml
 from profiler.executor import Executor
+from profiler.isolation import Mode
+from profiler.isolation.probe import probe
 from profiler.labels import card_description, card_labels
 from profiler.nvml import Gpu
 
+_log = logging.getLogger(__name__)
 DEFAULT_LABELS = {"device": "cpu"}
 
 
@@ -137,3 +142,15 @@ async def measured_context(executor: Executor) -> dict[str, Any]:
         "context_notes": found["notes"],
         "cuda": found["cuda"],
     }
+
+
+async def with_isolation(attachment: Attachment, mode: Mode) -> Attachment:
+    """The attachment with what shuts jobs in on this machine, tried in a process of its own.
+
+    Raises:
+        IsolationUnavailable: the mode requires what this machine cannot give.
+    """
+    isolation = await asyncio.to_thread(probe, mode)
+    if isolation.missing:
+        _log.warning("jobs have no isolation of %s; see docs/security.md", isolation.missing)
+    return replace(attachment, device={**attachment.device, "isolation": isolation.to_json()})

@@ -28,6 +28,7 @@ from app.engine.machine import (
     describe_worker,
     measured_context,
     only_card,
+    with_isolation,
 )
 from app.engine.queues import SIMULATIONS
 from app.engine.reaper import Reaper
@@ -37,6 +38,7 @@ from app.models.attempt import AttemptOutcome
 from app.settings import Settings
 from app.telemetry import logs, tracing
 from profiler.executor import Executor
+from profiler.isolation import hide_memory
 
 _log = logging.getLogger(__name__)
 #: Recoveries after which the engine itself gives up; our own cap of attempts acts long before.
@@ -89,9 +91,12 @@ def main(
     Raises:
         DeviceUnusable: there is no such card, or torch cannot use it.
         NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
+        IsolationUnavailable: the settings require an isolation that this machine cannot give.
     """
     settings = settings or Settings()
     logs.configure(settings, "worker")
+    if settings.isolation != "off":
+        hide_memory()  # the database's password is in it, and jobs run as the same user
     with WorkerSlot(settings.data_dir, worker_id) as slot:
         logs.identify(worker_id=slot.worker_id)
         card = None if gpu is None else only_card(gpu)
@@ -110,7 +115,8 @@ async def _work(
     if executor is not None:
         await _WorkerProcess(settings, worker_id, attachment, executor, parent_pid).live()
         return
-    own = Executor()
+    attachment = await with_isolation(attachment, settings.isolation)
+    own = Executor(isolation=settings.isolation)
     await own.start()
     try:
         if "uuid" in attachment.device:

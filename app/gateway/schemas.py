@@ -36,6 +36,9 @@ class MachineDescription(_Body):
     cuda: Line | None = None
     context_bytes: Count | None = Field(None, description="measured: what a CUDA context takes")
     context_notes: list[Line] = Field([], max_length=20)
+    isolation: dict[Line, Line | None] | None = Field(
+        None, max_length=20, description="what shuts its jobs in, by layer"
+    )
 
     @model_validator(mode="after")
     def _of_a_card(self) -> MachineDescription:

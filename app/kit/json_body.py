@@ -10,6 +10,7 @@ from typing import Any
 import pydantic_core
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 # An escaped NUL, the backslash itself not escaped. PostgreSQL can store none.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -37,6 +38,10 @@ class StrictJsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            coding = request.headers.get("content-encoding", "identity")
+            if coding.lower() not in ("", "identity"):
+                # A small body could become a huge one; RFC 9110 (15.5.16) has 415 for it.
+                raise HTTPException(415, "compressed bodies are not accepted; send it as it is")
             return await handle(StrictJsonRequest(request.scope, request.receive))
 
         return strictly

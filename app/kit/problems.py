@@ -25,7 +25,15 @@ from app.errors import (
 )
 from app.kit.outages import AWAY, is_full
 from app.kit.pointers import describe
-from planner.errors import HeadroomError, InvalidRequest, LimitExceeded, StorageFull
+from planner.errors import (
+    MAX_ERRORS,
+    HeadroomError,
+    InvalidRequest,
+    LimitExceeded,
+    StorageFull,
+    joined,
+    shortened,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
@@ -51,7 +59,7 @@ HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is no such resource"),
     405: ("method-not-allowed", "The resource does not know this method"),
     413: ("body-too-large", "The body is larger than this service accepts"),
-    415: ("unsupported-media-type", "The body is not JSON"),
+    415: ("unsupported-media-type", "The body is not plain JSON"),
     429: ("too-many-requests", "More requests than this service takes of one client"),
 }
 
@@ -144,7 +152,8 @@ def install(app: FastAPI, known_fields: Sequence[str]) -> None:
         return database_away(error)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        # %r: a path may hold line breaks, which would look like lines of the log's own.
+        _log.exception("%s %r failed", request.method, request.url.path, exc_info=error)
         return response(HeadroomError("the service's log has the cause").problem(), 500)
 
     handlers: list[tuple[Any, Any]] = [
@@ -180,11 +189,15 @@ def _invalid(
         kind, title = HTTP_PROBLEMS[415]
         detail = "send the body as JSON, with the header Content-Type: application/json"
         return response({"type": kind, "title": title, "detail": detail}, 415)
-    errors = [_entry(each, error.body, known_fields) for each in found]
-    detail = "; ".join(
+    errors = [_entry(each, error.body, known_fields) for each in found[:MAX_ERRORS]]
+    details = [
         f"{each.get('pointer', each.get('parameter', ''))}: {each['detail']}" for each in errors
-    )
-    problem = {"type": InvalidRequest.type, "title": InvalidRequest.title, "detail": detail}
+    ]
+    problem = {
+        "type": InvalidRequest.type,
+        "title": InvalidRequest.title,
+        "detail": joined(details, len(found)),
+    }
     return response({**problem, "errors": errors}, 422)
 
 
@@ -193,6 +206,7 @@ def _entry(error: Mapping[str, Any], body: Any, known_fields: Sequence[str]) -> 
     entry = describe(
         {**error, "loc": location or [""]}, body if where == "body" else {}, known_fields
     )
+    entry |= {name: shortened(entry[name]) for name in ("pointer", "detail")}
     if where == "body":
         return entry
     del entry["pointer"]

@@ -21,6 +21,7 @@ from app.engine.machine import (
     describe_worker,
     measured_context,
     only_card,
+    with_isolation,
 )
 from app.gateway.schemas import WorkerAttach
 from app.remote.address import Address
@@ -31,6 +32,7 @@ from app.worker_settings import WorkerSettings
 from planner.errors import HeadroomError
 from planner.versions import versions
 from profiler.executor import Executor
+from profiler.isolation import hide_memory
 
 
 def main(
@@ -55,6 +57,8 @@ def main(
     """
     settings = settings or WorkerSettings()
     logs.configure(settings, "worker")
+    if settings.isolation != "off":
+        hide_memory()  # the key is in it, and jobs run as the same user
     with WorkerSlot(settings.data_dir, worker_id) as slot:
         logs.identify(worker_id=slot.worker_id)
         card = None if gpu is None else only_card(gpu)
@@ -73,7 +77,8 @@ async def _work(
 ) -> None:
     own = None
     if executor is None:
-        executor = own = Executor()
+        attachment = await with_isolation(attachment, settings.isolation)
+        executor = own = Executor(isolation=settings.isolation)
         await own.start()
     try:
         if own is not None and "uuid" in attachment.device:

@@ -35,7 +35,9 @@ class WorkerResource(BaseModel):
         description="whether it takes simulations and plans besides runs; over HTTP no design"
         " searches"
     )
-    device: dict[str, Any]
+    device: dict[str, Any] = Field(
+        description="what it is; `isolation`: what shuts its jobs in, as docs/security.md tells"
+    )
     versions: dict[str, str]
     differs_in: list[str] = Field(
         [],

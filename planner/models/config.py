@@ -11,6 +11,7 @@ from planner.models.fields import (
     class_of,
     default_config,
     field_problems,
+    is_part,
     without_metadata,
 )
 from planner.models.geometry import geometry_problems
@@ -37,6 +38,8 @@ def make_config(description: TransformersModel, workload: Workload) -> PreTraine
     if problems:
         raise InvalidRequest(problems)
     config = _instantiate(config_class, description, workload)
+    if problems := list(_part_problems(config, description)):
+        raise InvalidRequest(problems)
     problems = [
         *geometry_problems(config),
         *position_problems(config, workload, description.task),
@@ -116,6 +119,19 @@ def _pointer_named_in(detail: str, fields: dict[str, Any]) -> str:
         if name in words and (found := _pointer_to(name, fields)):
             return found
     return _ROOT
+
+
+def _part_problems(config: PreTrainedConfig, given: TransformersModel) -> Iterator[FieldProblem]:
+    """Parts that the class does not have: it leaves them what they were, and then reads them."""
+    usual = vars(default_config(cast(Any, type(config))) or object)
+    for name in given.config:
+        left = getattr(config, name, None) if is_part(name) else None
+        if isinstance(left, dict) and not isinstance(usual.get(name), dict):
+            yield FieldProblem(
+                f"{_ROOT}/{name}",
+                f"{config.model_type} has no part of this name",
+                "remove it, and give its fields themselves",
+            )
 
 
 def _start_token_problems(config: PreTrainedConfig) -> Iterator[FieldProblem]:

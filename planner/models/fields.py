@@ -71,6 +71,7 @@ _REFUSED = {
     "_experts_implementation": "is chosen in /model/experts",
     "_experts_implementation_internal": "is chosen in /model/experts",
 }
+_REFUSED_TYPES = frozenset({"timm_backbone", "timm_wrapper"})
 _REMEDIES = {"backbone": "remove it; describe the backbone itself in backbone_config"}
 _DTYPES = frozenset(
     {"float32", "float16", "bfloat16", "float64", "torch.float32", "torch.float16", "auto"}
@@ -105,7 +106,7 @@ _SIZE_RULES = (
     _rule(r".*experts(_\w+)?", 0, 2**20),
     _rule(r"(n_positions|max_position_embeddings)", -1, 2**24),
     _rule(r"image_size", 1, 2**14),
-    _rule(r"num_labels", 1, 2**20),
+    _rule(r"num_labels", 1, 2**17),  # the library makes a name of each
     _rule(r".*(_size|_dim|_channels|_width)", -1, 2**26),
 )
 _ANY_SIZE = _rule(r".*", -(2**31), 2**31)
@@ -140,6 +141,9 @@ def _problems(
             if value is not None and value is not False:
                 yield FieldProblem(here, _REFUSED[name], _REMEDIES.get(name, "remove it"))
             continue
+        if name == "model_type" and isinstance(value, str) and value in _REFUSED_TYPES:
+            yield FieldProblem(here, _REFUSED["use_timm_backbone"], "choose another model type")
+            continue
         if names is not None and name not in names:
             yield FieldProblem(here, *_unknown(name, names, config_class))
             continue
@@ -149,10 +153,17 @@ def _problems(
 def _value_problems(
     name: str, value: Any, parent: ConfigClass | None, here: str
 ) -> Iterator[FieldProblem]:
-    if name in ("dtype", "torch_dtype") and value is not None and value not in _DTYPES:
-        yield FieldProblem(here, f"{value!r} is no dtype", "remove it; /workload/precision decides")
+    if name in ("dtype", "torch_dtype") and not _is_dtype(value):
+        shown = repr(value)[:60]
+        yield FieldProblem(here, f"{shown} is no dtype", "remove it; /workload/precision decides")
     elif isinstance(value, dict):
         nested = _nested_class(name, value, parent)
+        given = value.get("model_type")
+        known_part = parent is not None and name in parent.sub_configs_defaults
+        if known_part and not _is_model_type(given, nested):
+            unknown = f"unknown model type {repr(given)[:60]}"
+            yield FieldProblem(f"{here}/model_type", unknown, "leave it out, or name another")
+            return
         yield from _problems(value, nested, here, _names_of_default(parent, name))
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -165,6 +176,16 @@ def _value_problems(
             yield FieldProblem(
                 here, f"{value} is out of bounds", f"give a value from {low} to {high}"
             )
+
+
+def _is_dtype(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in _DTYPES)
+
+
+def _is_model_type(given: Any, nested: ConfigClass | None) -> bool:
+    """Whether a part of a configuration is of a type: else the library leaves it a dict."""
+    own = None if nested is None else nested.model_type
+    return given in (None, own) or class_of(given) is not None
 
 
 def _nested_class(
@@ -189,10 +210,19 @@ def class_of(model_type: object) -> ConfigClass | None:
     """The configuration class of a model type; None where the library has none."""
     from transformers import CONFIG_MAPPING
 
+    _quiet_library()
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         return None
     found: ConfigClass = CONFIG_MAPPING[model_type]
     return found
+
+
+@lru_cache
+def _quiet_library() -> None:
+    """Keep its warnings out of the log: they quote at length, as they are, what strangers wrote."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 @lru_cache
@@ -213,20 +243,13 @@ def known_names(config_class: Any) -> frozenset[str]:
 @lru_cache
 def default_config(config_class: Any) -> PreTrainedConfig | None:
     """The class's own default configuration; None where it has no valid one."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity(_ERRORS)  # the defaults' own warnings are not the user's
     try:
         default: PreTrainedConfig = config_class()
         return default
     except Exception:
         return None
-    finally:
-        logging.set_verbosity(before)
 
 
-_ERRORS = 40  # the level logging.ERROR
 _ROTARY = {"rope_theta", "rope_scaling"}
 _BASE_INIT = "PreTrainedConfig.__post_init__"
 _POPPED = re.compile(
@@ -298,13 +321,14 @@ def without_metadata(config: dict[str, Any], config_class: type | None = None) -
     declared = {field.name for field in fields(config_class)} if config_class else frozenset()
     drop = (METADATA - _READ - declared - {"architectures"}) | {"dtype", "torch_dtype"}
     return {
-        name: without_metadata(value) if isinstance(value, dict) and _is_config(name) else value
+        name: without_metadata(value) if isinstance(value, dict) and is_part(name) else value
         for name, value in config.items()
         if name not in drop | {"transformers_version"} and name not in _REFUSED
     }
 
 
-def _is_config(name: str) -> bool:
+def is_part(name: str) -> bool:
+    """Whether a field holds a configuration of its own."""
     return name.endswith("_config") or name in ("encoder", "decoder", "generator")
 
 

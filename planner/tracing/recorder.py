@@ -27,6 +27,10 @@ class _StorageRef(weakref.ref[Any]):
     storage: int
 
 
+MAX_FLOPS = 2**63 - 1
+"""Of a tape, whose sums have 64 bits."""
+
+
 class Recorder:
     """Columns of a tape under construction. Not thread-safe: the autograd engine runs CPU backward
     in the calling thread.
@@ -44,6 +48,7 @@ class Recorder:
         self.layouts: dict[tuple[torch.dtype, torch.Size], int] = {}
         self.events = array("i")
         self.op_name, self.op_module, self.op_phase = array("i"), array("i"), array("i")
+        self._flops = 0
         self.op_event, self.op_flops, self.op_flags = array("q"), array("q"), array("B")
         self.op_inputs, self.op_outputs = array("i"), array("i")
         self.op_inputs_at, self.op_outputs_at = array("q", [0]), array("q", [0])
@@ -245,12 +250,15 @@ class Recorder:
         """Write one op: what it read, what it made, and each scratch allocation alive inside it.
 
         Raises:
-            LimitExceeded: the tape holds `max_ops` ops already.
+            LimitExceeded: the tape holds `max_ops` ops already, or more operations than it counts.
         """
         self._settle_reuse()
         op = len(self.op_name)
         if op >= self.max_ops:
             raise LimitExceeded(f"the workload takes more than {self.max_ops} ops")
+        self._flops += flops
+        if self._flops > MAX_FLOPS:
+            raise LimitExceeded("the workload takes more than 2^63 floating-point operations")
         self.op_name.append(self.names.setdefault(info.name, len(self.names)))
         self.op_module.append(module)
         self.op_phase.append(len(self.phases) - 1)

@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from profiler.isolation.probe import probe
 from tests.e2e.server import Server, end_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -86,6 +87,12 @@ def test_a_gpu_is_simulated_without_one(server):
     on_host = succeeded(client, SMALL)["prediction"]
     assert on_host["reserved_bytes"] is None
     assert on_host["fits"] is None
+
+
+def test_a_worker_tells_how_its_jobs_are_shut_in(server):
+    succeeded(server.client, SMALL)
+    (worker,) = server.client.get("/v1/workers").json()["items"]
+    assert worker["device"]["isolation"] == probe("auto").to_json()
 
 
 def test_what_a_card_cannot_hold_says_where_memory_runs_out(server):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import prod
 
@@ -31,10 +31,11 @@ def layers_problems(request: SimulationRequest) -> list[FieldProblem]:
     assert isinstance(description, LayersModel)
     problems = [*_request_problems(request, description), *_input_problems(description, workload)]
     problems += _weight_problems(description)
+    by_name = {node.name: node for node in reversed(description.nodes)}  # the first of a name
     local = [
         problem
         for index, node in enumerate(description.nodes)
-        for problem in _node_problems(f"/model/nodes/{index}", node, description)
+        for problem in _node_problems(f"/model/nodes/{index}", node, by_name)
     ]
     wrong = [*local, *wiring_problems(description)]
     wrong = wrong or list(_in_place_problems(description))
@@ -104,10 +105,10 @@ def _input_problems(description: LayersModel, workload: Workload) -> Found:
             )
 
 
-def _node_problems(here: str, node: LayersNode, description: LayersModel) -> Found:
+def _node_problems(here: str, node: LayersNode, by_name: Mapping[str, LayersNode]) -> Found:
     yield from _part_problems(here, node.name)
     if node.op is None:
-        yield from _reuse_problems(here, node, description)
+        yield from _reuse_problems(here, node, by_name)
         return
     op = ops().get(node.op)
     if op is None:
@@ -198,8 +199,8 @@ def _arity_problems(here: str, node: LayersNode, op: Op) -> Found:
     )
 
 
-def _reuse_problems(here: str, node: LayersNode, description: LayersModel) -> Found:
-    other = next((each for each in description.nodes if each.name == node.reuse), None)
+def _reuse_problems(here: str, node: LayersNode, by_name: Mapping[str, LayersNode]) -> Found:
+    other = by_name.get(node.reuse or "")
     pointer = f"{here}/reuse"
     if other is None:
         yield FieldProblem(pointer, f"{node.name}: there is no node {node.reuse!r}", "name a node")
