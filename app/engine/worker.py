@@ -83,7 +83,7 @@ def main(
 
     Raises:
         DeviceUnusable: there is no such card, or torch cannot use it.
-        NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
+        NotMigrated: this version does not work on the database's schema.
     """
     settings = settings or Settings()
     with WorkerSlot(settings.data_dir, worker_id) as slot:

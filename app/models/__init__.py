@@ -12,6 +12,7 @@ from app.models.event import Event
 from app.models.idempotency import IdempotencyKey
 from app.models.plan import Plan
 from app.models.run import Run
+from app.models.schema_compatibility import SchemaCompatibility
 from app.models.simulation import Simulation
 from app.models.worker import Worker, WorkerState
 
@@ -29,6 +30,7 @@ __all__ = [
     "JobStatus",
     "Plan",
     "Run",
+    "SchemaCompatibility",
     "Simulation",
     "Worker",
     "WorkerState",
