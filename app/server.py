@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,12 +26,21 @@ _log = logging.getLogger(__name__)
 _GRACE_S = 5
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """PEM files: the certificate with those that lead to its root, and its key."""
+
+    chain: Path
+    key: Path
+
+
 def serve(
     settings: Settings,
     host: str = "127.0.0.1",
     port: int = 8000,
     with_worker: bool = True,
     *,
+    certificate: Certificate | None = None,
     worker_command: Sequence[str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, which also end the local worker. Blocking.
@@ -43,13 +54,31 @@ def serve(
         host: address to bind; beyond loopback calls need a key, unless the settings say otherwise.
         port: 0 takes any free one; the log tells which.
         with_worker: whether to start the local worker.
+        certificate: what to serve HTTPS with; default: HTTP.
         worker_command: what to start as one; default `python -m app.engine`.
     """
     if settings.is_embedded:
         migrate(settings)
     if settings.auth == "auto":
         settings = settings.model_copy(update={"auth": "off" if _is_loopback(host) else "on"})
-    asyncio.run(_serve(settings, host, port, with_worker, worker_command))
+    config = server_config(settings, host, port, certificate)
+    asyncio.run(_serve(settings, config, with_worker, worker_command))
+
+
+def server_config(
+    settings: Settings, host: str, port: int, certificate: Certificate | None = None
+) -> uvicorn.Config:
+    """How the application of the settings is served."""
+    return uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        forwarded_allow_ips=settings.trusted_proxies,
+        ssl_certfile=None if certificate is None else certificate.chain,
+        ssl_keyfile=None if certificate is None else certificate.key,
+        timeout_graceful_shutdown=_GRACE_S,
+        log_level="info",
+    )
 
 
 def _is_loopback(host: str) -> bool:
@@ -62,18 +91,12 @@ def _is_loopback(host: str) -> bool:
 
 async def _serve(
     settings: Settings,
-    host: str,
-    port: int,
+    config: uvicorn.Config,
     with_worker: bool,
     worker_command: Sequence[str] | None,
 ) -> None:
     if settings.auth == "on":
         await _warn_without_keys(settings)
-    app = create_app(settings)
-
-    config = uvicorn.Config(
-        app, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, log_level="info"
-    )
     server = _Server(config)
     default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
     supervising = (
