@@ -9,7 +9,8 @@ from app.settings import Settings
 from planner.quantities import parse_bytes
 
 ROOT = Path(__file__).parents[2]
-SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -42,3 +43,12 @@ def test_nothing_is_offered_beyond_this_host():
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_prometheus_asks_the_api_with_the_key_that_it_is_given():
+    (job,) = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["scrape_configs"]
+    ((target,),) = (config["targets"] for config in job["static_configs"])
+    name, port = target.split(":")
+    assert SERVICES[name]["ports"][0].endswith(f":{port}")
+    (secret,) = SERVICES["prometheus"]["secrets"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{secret}"
