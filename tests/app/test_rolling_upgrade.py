@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from app import database as database_module
 from app.cli.application import application
+from app.cli.errors import CliError
 from app.database import Database, alembic_config, migrate, schema_state
 from app.errors import SchemaTooNew
 from app.schema_state import read_state
@@ -261,3 +262,12 @@ class TestLocks:
             )
             assert index["column_names"] == ["rack"]
         engine.dispose()
+
+
+@pytest.mark.parametrize("command", ["upgrade", "status"])
+def test_a_database_that_is_away_is_said_in_words_without_its_password(command, monkeypatch):
+    monkeypatch.setenv("HEADROOM_DATABASE_URL", "postgresql://me:hunter2@127.0.0.1:1/headroom")
+    answer = CliRunner().invoke(application, ["db", command])
+    assert isinstance(answer.exception, CliError)
+    assert "does not answer" in answer.exception.message
+    assert "hunter2" not in answer.output + answer.exception.message
