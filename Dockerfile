@@ -19,7 +19,7 @@ COPY constraints.txt ./
 # hadolint ignore=DL3013
 RUN if [[ $TORCH_VARIANT = cpu && -z $TORCH_INDEX && $(uname -m) = x86_64 ]]; then \
         echo "A CPU image needs --build-arg TORCH_INDEX=<index of CPU builds>;" \
-             "a CUDA one --build-arg TORCH_VARIANT=cuda. See docs/operations.md." >&2; \
+             "a CUDA one --build-arg TORCH_VARIANT=cuda. See docs/deployment.md." >&2; \
         exit 1; \
     fi; \
     python -m venv /opt/headroom; \

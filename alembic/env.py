@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import JSON, Connection, create_engine
 
 from alembic import context
 from app.kit.columns import UtcDateTime
 from app.models import Base
+from app.schema_state import record_compatibility
 from app.settings import Settings
 
 
@@ -24,6 +26,14 @@ def render_item(type_: str, obj: object, autogen_context: object) -> str | Liter
     return "sa.JSON()" if isinstance(obj, JSON) else False
 
 
+def note_step(ctx: MigrationContext, step: MigrationInfo, heads: set[Any], **_: Any) -> None:
+    """In the step's own transaction: who may work on the schema from now on."""
+    assert ctx.connection is not None
+    record_compatibility(ctx.connection, context.script, heads)
+    if (report := context.config.attributes.get("report")) is not None and step.is_upgrade:
+        report(f"{step.up_revision_id}: {step.up_revision.doc}")
+
+
 def migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
@@ -33,6 +43,10 @@ def migrate(connection: Connection) -> None:
         # SQLite cannot alter most things in place.
         render_as_batch=True,
         compare_type=True,
+        # One long revision would otherwise keep the locks of all before it.
+        transaction_per_migration=True,
+        on_version_apply=note_step,
+        lock_timeout=context.config.attributes.get("lock_timeout"),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import alembic.command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     Connection,
@@ -34,12 +34,17 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from app.engine import client as engine_client
+from app.errors import SchemaTooNew
+from app.kit import postgres
 from app.models import Base
+from app.schema_state import SchemaState, read_state
 from app.settings import Settings
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 _SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
 _BUSY_TIMEOUT_MS = 30_000
+_MIGRATION_LOCK = 4207849484
+_LOCK_TIMEOUT = "5s"
 
 
 class Database:
@@ -72,48 +77,81 @@ class Database:
             await session.execute(text("SELECT 1"))
 
     async def is_migrated(self) -> bool:
-        """Whether our tables are at the newest revision."""
-
-        def is_at_head(connection: Connection) -> bool:
-            current = MigrationContext.configure(connection).get_current_heads()
-            return set(current) == set(_scripts().get_heads())
-
+        """Whether this version's code works on the schema: its own, or a compatible newer one."""
         async with self.engine.connect() as connection:
-            return await connection.run_sync(is_at_head)
+            state = await connection.run_sync(read_state, _scripts(_SCRIPTS))
+        return state.serves
 
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, report: Callable[[str], None] = lambda _: None) -> None:
     """Bring the database of the settings to the newest schema, creating it where there is none.
 
     Runs our own Alembic revisions, then the engine's migrations. Safe to call on a migrated
-    database. Blocking; called by `serve` for the embedded database and by `headroom db upgrade`.
+    database; one that a newer version migrated is left alone. Blocking; called by `serve` for the
+    embedded database and by `headroom db upgrade`.
+
+    Args:
+        report: is told of each revision that was applied, and of each wait for a lock.
+
+    Raises:
+        SchemaTooNew: a newer version migrated the database, and this one does not work on it.
+        TimeoutError: tables stayed locked by others (PostgreSQL); trying again is safe.
     """
     url = settings.url
     if url.get_backend_name() == "sqlite":
         _create_sqlite(Path(url.database or ""))
     engine = create_engine(url)
     try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # Services that start together would otherwise migrate together.
-                connection.execute(text("SELECT pg_advisory_xact_lock(4207849484)"))
-            alembic.command.upgrade(alembic_config(connection), "head")
+        state = schema_state(engine)
+        if state.is_newer:
+            if not state.serves:
+                raise SchemaTooNew(
+                    f"the database is at revision {state.current}, which works with "
+                    f"{state.oldest_compatible or state.current} and later; "
+                    f"this version knows {state.head}"
+                )
+            report(f"a newer version has migrated the database to {state.current}: nothing to do")
+        elif url.get_backend_name() == "sqlite":
+            with engine.begin() as connection:
+                alembic.command.upgrade(alembic_config(connection, report=report), "head")
+            engine_client.migrate(url)
+        else:
+            # Services that start together would otherwise migrate together.
+            with postgres.alone(engine, _MIGRATION_LOCK, report):
+                postgres.patiently(lambda: _upgrade_postgresql(engine, report), report)
+                engine_client.migrate(url)
     finally:
         engine.dispose()
-    engine_client.migrate(url)
 
 
-def alembic_config(connection: Connection | None = None) -> Config:
+def schema_state(engine: Engine) -> SchemaState:
+    """The database's schema beside this version's."""
+    with engine.connect() as connection:
+        return read_state(connection, _scripts(_SCRIPTS))
+
+
+def _upgrade_postgresql(engine: Engine, report: Callable[[str], None]) -> None:
+    """A transaction for each revision. None waits longer for a lock than a service can bear: what
+    comes after it waits for it in turn."""
+    with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+        connection.commit()
+        config = alembic_config(connection, report=report, lock_timeout=_LOCK_TIMEOUT)
+        alembic.command.upgrade(config, "head")
+        connection.commit()
+
+
+def alembic_config(connection: Connection | None = None, **attributes: object) -> Config:
     """Alembic's configuration with the scripts found next to this package, not in the folder
-    that the command happens to run in."""
+    that the command happens to run in. The attributes are for alembic/env.py."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
+    config.attributes.update(attributes, connection=connection)
     return config
 
 
@@ -134,8 +172,10 @@ async def row_count(session: AsyncSession, statement: Executable) -> int:
     return result.rowcount
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(alembic_config())
+@cache
+def _scripts(folder: Path) -> ScriptDirectory:
+    """As they were when this process first looked: an upgrade may replace them under it."""
+    return ScriptDirectory(str(folder))
 
 
 def _async_engine(url: URL) -> AsyncEngine:

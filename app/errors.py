@@ -52,10 +52,19 @@ class NotReady(HeadroomError):
 
 
 class NotMigrated(HeadroomError):
-    """The database has not the schema of this version. Remedy: `headroom db upgrade`."""
+    """This version does not work on the database's schema. Remedy: `headroom db upgrade`, or where
+    it is a newer version's that version; `headroom db status` tells which."""
 
     type = "not-migrated"
-    title = "The database has not the schema of this version; run `headroom db upgrade`"
+    title = "This version does not work on the database's schema; see `headroom db status`"
+
+
+class SchemaTooNew(HeadroomError):
+    """A newer version migrated the database, and this one cannot work on it. Remedy: that version,
+    or a later one."""
+
+    type = "schema-too-new"
+    title = "The database belongs to a newer version"
 
 
 class SessionOver(HeadroomError):

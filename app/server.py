@@ -10,6 +10,8 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,12 +29,21 @@ _log = logging.getLogger(__name__)
 _GRACE_S = 5
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """PEM files: the certificate with those that lead to its root, and its key."""
+
+    chain: Path
+    key: Path
+
+
 def serve(
     settings: Settings,
     host: str = "127.0.0.1",
     port: int = 8000,
     with_worker: bool = True,
     *,
+    certificate: Certificate | None = None,
     worker_command: Sequence[str] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, which also end the local worker. Blocking.
@@ -46,6 +57,7 @@ def serve(
         host: address to bind; beyond loopback calls need a key, unless the settings say otherwise.
         port: 0 takes any free one; the log tells which.
         with_worker: whether to start the local worker.
+        certificate: what to serve HTTPS with; default: HTTP.
         worker_command: what to start as one; default `python -m app.engine`.
     """
     logs.configure(settings, "api")
@@ -55,29 +67,36 @@ def serve(
         settings = settings.model_copy(update={"auth": "off" if is_loopback(host) else "on"})
     if settings.isolation != "off":
         hide_memory()  # of the worker's jobs, which run as the same user
+    config = server_config(settings, host, port, certificate)
     with tracing.exported("headroom-api", f"{socket.gethostname()}-{os.getpid()}"):
-        asyncio.run(_serve(settings, host, port, with_worker, worker_command))
+        asyncio.run(_serve(settings, config, with_worker, worker_command))
+
+
+def server_config(
+    settings: Settings, host: str, port: int, certificate: Certificate | None = None
+) -> uvicorn.Config:
+    """How the application of the settings is served."""
+    return uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        forwarded_allow_ips=settings.trusted_proxies,
+        ssl_certfile=None if certificate is None else certificate.chain,
+        ssl_keyfile=None if certificate is None else certificate.key,
+        timeout_graceful_shutdown=_GRACE_S,
+        log_config=None,
+        access_log=False,
+    )
 
 
 async def _serve(
     settings: Settings,
-    host: str,
-    port: int,
+    config: uvicorn.Config,
     with_worker: bool,
     worker_command: Sequence[str] | None,
 ) -> None:
     if settings.auth == "on":
         await _warn_without_keys(settings)
-    app = create_app(settings)
-
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        timeout_graceful_shutdown=_GRACE_S,
-        log_config=None,
-        access_log=False,
-    )
     server = _Server(config)
     default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
     supervising = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,11 @@ class Settings(WorkerSettings):
         default=[],
         description='pages of other origins that may call, as a JSON list: ["https://..."]',
     )
+    trusted_proxies: list[str] = Field(
+        default=["127.0.0.1", "::1"],
+        description="addresses and networks of reverse proxies, as a JSON list, whose "
+        'X-Forwarded-For is believed: ["10.0.0.0/8"]',
+    )
     max_body_bytes: Bytes = Field(default=1024**2, description="largest request body")
     max_result_bytes: Bytes = Field(
         default=256 * 1024**2,
@@ -83,6 +89,18 @@ class Settings(WorkerSettings):
         if url is not None:
             parse_database_url(url)
         return url
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError(
+                    f"{proxy!r} is no address and no network; write it like 10.0.0.7 or 10.0.0.0/8"
+                ) from None
+        return proxies
 
     @field_validator("rate_limit")
     @classmethod

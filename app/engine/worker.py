@@ -90,7 +90,7 @@ def main(
 
     Raises:
         DeviceUnusable: there is no such card, or torch cannot use it.
-        NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
+        NotMigrated: this version does not work on the database's schema.
         IsolationUnavailable: the settings require an isolation that this machine cannot give.
     """
     settings = settings or Settings()

@@ -39,7 +39,7 @@ async def health() -> Health:
 
 @router.get("/readyz", operation_id="getReadiness", responses=problems())
 async def readiness(context: ContextDep) -> Readiness:
-    """Whether database and engine answer and have the schema of this version; 503 if not."""
+    """Whether database and engine answer, with a schema that this version works on; 503 if not."""
     try:
         await context.database.ping()
         migrated = await context.database.is_migrated()
@@ -47,7 +47,10 @@ async def readiness(context: ContextDep) -> Readiness:
     except Exception as error:
         raise NotReady("the database does not answer") from error
     if not migrated:
-        raise NotReady("the database has not the schema of this version; run `headroom db upgrade`")
+        raise NotReady(
+            "this version does not work on the database's schema: run `headroom db upgrade`, or "
+            "`headroom db status`, which says why"
+        )
     if not context.warm.is_set():
         raise NotReady("the service is starting")
     async with context.database.read() as session:

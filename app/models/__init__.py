@@ -12,6 +12,7 @@ from app.models.event import Event
 from app.models.idempotency import IdempotencyKey
 from app.models.plan import Plan
 from app.models.run import Run
+from app.models.schema_compatibility import SchemaCompatibility
 from app.models.simulation import Simulation
 from app.models.sweep import Sweep, SweepPoint
 from app.models.tally import Tally
@@ -31,6 +32,7 @@ __all__ = [
     "JobStatus",
     "Plan",
     "Run",
+    "SchemaCompatibility",
     "Simulation",
     "Sweep",
     "SweepPoint",

@@ -86,7 +86,8 @@ def empty(url: str) -> None:
             sqlalchemy.text(
                 "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
                 " WHERE schemaname IN ('public', 'dbos')"
-                " AND tablename NOT IN ('alembic_version', 'dbos_migrations')"
+                " AND tablename NOT IN"
+                " ('alembic_version', 'dbos_migrations', 'schema_compatibility')"
             )
         )
         names = ", ".join(name for (name,) in tables)

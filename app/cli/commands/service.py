@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,6 +13,9 @@ from app.settings import Settings
 from app.worker_settings import WorkerSettings
 
 AnySettings = TypeVar("AnySettings", bound=WorkerSettings)
+
+if TYPE_CHECKING:
+    from app.server import Certificate
 
 
 def load_settings() -> Settings:
@@ -35,6 +38,30 @@ def _load(kind: type[AnySettings]) -> AnySettings:
         raise usage_error(f"{variable} {found['msg'].removeprefix('Value error, ')}") from None
 
 
+def load_certificate(chain: Path | None, key: Path | None) -> Certificate | None:
+    """What the command line names to serve HTTPS with.
+
+    Raises:
+        CliError: one is given without the other, or they do not belong together.
+    """
+    import ssl
+
+    from app.server import Certificate
+
+    if chain is None or key is None:
+        if chain is key:
+            return None
+        raise usage_error("--tls-cert and --tls-key belong together: give both, or neither")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chain, key)
+    except (ssl.SSLError, OSError) as error:
+        raise usage_error(
+            f"--tls-cert {chain} and --tls-key {key} cannot be used: {error.strerror or error}; "
+            "write the chain and the unencrypted key as PEM"
+        ) from None
+    return Certificate(chain, key)
+
+
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to bind; 0.0.0.0 offers the service to the network.")
@@ -43,6 +70,16 @@ def serve(
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Start one local worker with it.")
     ] = True,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Serve HTTPS with this certificate chain (PEM)."
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The certificate's private key (PEM)."),
+    ] = None,
 ) -> None:
     """Start the service, with one local worker.
 
@@ -52,7 +89,8 @@ def serve(
     """
     from app.server import serve as serve_app
 
-    serve_app(load_settings(), host=host, port=port, with_worker=worker)
+    certificate = load_certificate(tls_cert, tls_key)
+    serve_app(load_settings(), host=host, port=port, with_worker=worker, certificate=certificate)
 
 
 def worker(

@@ -1,0 +1,26 @@
+"""which code works on the schema"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+# The first code that asks; what is older wants its own schema and no other.
+oldest_compatible = "0010"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "schema_compatibility",
+        sa.Column("oldest_revision", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("oldest_revision", name=op.f("pk_schema_compatibility")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("schema_compatibility")
