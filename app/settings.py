@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         gt=0,
         description="a worker silent for this long is dead; its jobs are requeued",
     )
+    worker_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="how far workers and their children yield to other processes of the machine",
+    )
     max_attempts: int = Field(
         default=3, ge=1, description="how often a job may take its worker down before it has failed"
     )

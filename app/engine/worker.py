@@ -27,6 +27,7 @@ from app.engine.queues import SIMULATIONS
 from app.engine.reaper import Reaper
 from app.errors import DeviceUnusable, NotMigrated
 from app.jobs import lifecycle
+from app.kit.niceness import yield_to_others
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
 from profiler import nvml
@@ -86,6 +87,7 @@ def main(
         NotMigrated: the database has not the schema of this version; run `headroom db upgrade`.
     """
     settings = settings or Settings()
+    yield_to_others(settings.worker_nice)
     with WorkerSlot(settings.data_dir, worker_id) as slot:
         card = None if gpu is None else _only_card(gpu)
         attachment = attachments.describe_worker(labels, simulates, card)
