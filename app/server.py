@@ -49,7 +49,15 @@ def serve(
         migrate(settings)
     if settings.auth == "auto":
         settings = settings.model_copy(update={"auth": "off" if _is_loopback(host) else "on"})
-    asyncio.run(_serve(settings, host, port, with_worker, worker_command))
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, log_level="info"
+    )
+    default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
+    command = (worker_command or default) if with_worker else None
+    # uvloop where it is installed; a server that is not started by uvicorn's own `run` has to ask.
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(settings, config, command))
 
 
 def _is_loopback(host: str) -> bool:
@@ -61,23 +69,13 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _serve(
-    settings: Settings,
-    host: str,
-    port: int,
-    with_worker: bool,
-    worker_command: Sequence[str] | None,
+    settings: Settings, config: uvicorn.Config, worker_command: Sequence[str] | None
 ) -> None:
     if settings.auth == "on":
         await _warn_without_keys(settings)
-    app = create_app(settings)
-
-    config = uvicorn.Config(
-        app, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, log_level="info"
-    )
     server = _Server(config)
-    default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
     supervising = (
-        asyncio.create_task(supervise(worker_command or default, settings)) if with_worker else None
+        None if worker_command is None else asyncio.create_task(supervise(worker_command, settings))
     )
     try:
         await server.serve()
