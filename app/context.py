@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from cachetools import LRUCache
 from fastapi import Depends, Request
 
 from app.database import Database
@@ -15,6 +16,8 @@ from app.settings import Settings
 from planner.designs.request import DesignSearchRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
+
+_REMEMBERED_DIGESTS = 10_000
 
 
 @dataclass
@@ -32,6 +35,10 @@ class Context:
     the same time see them half-made, so everything that needs them waits for this."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is told to end: long answers finish early."""
+    digests: LRUCache[tuple[str, str], str] = field(
+        default_factory=lambda: LRUCache(_REMEMBERED_DIGESTS)
+    )
+    """Of requests that were found right: kind and hash as given -> content hash as checked."""
     computing: asyncio.Semaphore = field(init=False)
     """Bounds computations on tapes, which take memory and a core each."""
 
@@ -39,8 +46,11 @@ class Context:
         self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
 
 
-def get_context(request: Request) -> Context:
-    """The context of the application that serves the request."""
+async def get_context(request: Request) -> Context:
+    """The context of the application that serves the request.
+
+    A coroutine, since FastAPI calls plain functions in a thread.
+    """
     context: Context = request.app.state.context
     return context
 

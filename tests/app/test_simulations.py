@@ -63,6 +63,24 @@ class TestCreate:
         await finish(database, first, status)
         assert client.post(URL, json=body()).json()["id"] != first
 
+    def test_what_was_found_right_is_not_checked_again(self, settings):
+        checked = []
+
+        def check(request):
+            if request.model.config["model_type"] == "fake":  # not what warms the service up
+                checked.append(request.workload.batch_size)
+            return request
+
+        other = body()
+        other["workload"]["batch_size"] = 3
+        with TestClient(create_app(settings, check=check)) as client:
+            first, again = (client.post(URL, json=body()).json()["id"] for _ in range(2))
+            client.delete(f"{URL}/{first}")
+            after_cancelling = client.post(URL, json=body()).json()["id"]
+            client.post(URL, json=other)
+        assert first == again != after_cancelling
+        assert checked == [2, 2, 3]
+
     def test_identical_requests_at_once_share_one_row(self, client):
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: client.post(URL, json=body()), range(16)))
