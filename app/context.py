@@ -39,10 +39,13 @@ class Context:
         default_factory=lambda: LRUCache(_REMEMBERED_DIGESTS)
     )
     """Of requests that were found right: kind and hash as given -> content hash as checked."""
+    rendered: LRUCache[tuple[str, int], bytes] = field(init=False)
+    """Items of lists as JSON, by the job's id and version."""
     computing: asyncio.Semaphore = field(init=False)
     """Bounds computations on tapes, which take memory and a core each."""
 
     def __post_init__(self) -> None:
+        self.rendered = LRUCache(self.settings.rendered_cache_bytes, getsizeof=len)
         self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
 
 

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     max_graphs_at_once: int = Field(
         default=1, ge=1, description="graph and timeline computations running at the same time"
     )
+    rendered_cache_bytes: Bytes = Field(
+        default=64 * 1024**2,
+        description="items of lists that an API process keeps as it answered them",
+    )
     event_retention_days: int = Field(default=7, ge=1)
 
     queue_poll_s: float = Field(default=0.2, gt=0, description="how often a worker looks for jobs")

@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import MetaData, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Index, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from app.kit.columns import Json, UtcDateTime, utc_now
 
@@ -45,14 +45,27 @@ class JobStatus(StrEnum):
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
+FILTERS = ("status", "model_type", "task", "mode", "device")
+"""Columns that every list of jobs can be filtered by."""
+
+
 class JobColumns:
     """What simulations, plans and runs share: the state of the work done for them."""
 
     kind: ClassVar[str]
     prefix: ClassVar[str]
 
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Index, ...]:
+        """For pages of lists, which are ordered by id: one filter is found by an index of its own,
+        several are looked up in the one that has them all, without the rows."""
+        table = cls.__tablename__  # type: ignore[attr-defined]
+        single = (Index(f"ix_{table}_{column}", column, "id") for column in FILTERS)
+        return (*single, Index(f"ix_{table}_filters", "id", *FILTERS))
+
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    status: Mapped[str] = mapped_column(String(20), index=True, default=JobStatus.QUEUED)
+    status: Mapped[str] = mapped_column(String(20), default=JobStatus.QUEUED)
     queue: Mapped[str] = mapped_column(String(200))
     progress: Mapped[dict[str, Any] | None] = mapped_column(Json)
     problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -74,7 +87,7 @@ class AnswerColumns:
     """The content hash while an identical request may share this row; NULL once it has failed
     or was cancelled. Unique, so that requests arriving together make one row."""
 
-    model_type: Mapped[str | None] = mapped_column(String(200), index=True)
-    task: Mapped[str | None] = mapped_column(String(60), index=True)
+    model_type: Mapped[str | None] = mapped_column(String(200))
+    task: Mapped[str | None] = mapped_column(String(60))
     mode: Mapped[str] = mapped_column(String(20))
-    device: Mapped[str] = mapped_column(String(100), index=True)
+    device: Mapped[str] = mapped_column(String(100))

@@ -26,10 +26,10 @@ class Run(JobColumns, Base):
     )
     """Either this or `simulation_id` is set."""
     labels: Mapped[dict[str, str]] = mapped_column(Json)
-    model_type: Mapped[str | None] = mapped_column(String(200), index=True)
-    task: Mapped[str | None] = mapped_column(String(60), index=True)
+    model_type: Mapped[str | None] = mapped_column(String(200))
+    task: Mapped[str | None] = mapped_column(String(60))
     mode: Mapped[str | None] = mapped_column(String(20))
-    device: Mapped[str] = mapped_column(String(100), index=True)
+    device: Mapped[str] = mapped_column(String(100))
 
     measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
     environment: Mapped[dict[str, Any] | None] = mapped_column(Json)

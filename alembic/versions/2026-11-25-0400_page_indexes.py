@@ -1,0 +1,32 @@
+"""indexes for pages of filtered lists"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+_TABLES = ("simulation", "plan", "run", "design_search")
+_INDEXED = ("status", "model_type", "task", "device")
+_FILTERS = ("status", "model_type", "task", "mode", "device")
+
+
+def upgrade() -> None:
+    for table in _TABLES:
+        for column in _INDEXED:
+            op.drop_index(f"ix_{table}_{column}", table)
+        for column in _FILTERS:
+            op.create_index(f"ix_{table}_{column}", table, [column, "id"])
+        op.create_index(f"ix_{table}_filters", table, ["id", *_FILTERS])
+
+
+def downgrade() -> None:
+    for table in _TABLES:
+        op.drop_index(f"ix_{table}_filters", table)
+        for column in _FILTERS:
+            op.drop_index(f"ix_{table}_{column}", table)
+        for column in _INDEXED:
+            op.create_index(f"ix_{table}_{column}", table, [column])
