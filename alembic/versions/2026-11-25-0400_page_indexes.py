@@ -19,13 +19,12 @@ def upgrade() -> None:
         for column in _INDEXED:
             op.drop_index(f"ix_{table}_{column}", table)
         for column in _FILTERS:
-            op.create_index(f"ix_{table}_{column}", table, [column, "id"])
-        op.create_index(f"ix_{table}_filters", table, ["id", *_FILTERS])
+            others = [other for other in _FILTERS if other != column]
+            op.create_index(f"ix_{table}_{column}", table, [column, "id", *others])
 
 
 def downgrade() -> None:
     for table in _TABLES:
-        op.drop_index(f"ix_{table}_filters", table)
         for column in _FILTERS:
             op.drop_index(f"ix_{table}_{column}", table)
         for column in _INDEXED:

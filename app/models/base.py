@@ -58,11 +58,13 @@ class JobColumns:
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Index, ...]:
-        """For pages of lists, which are ordered by id: one filter is found by an index of its own,
-        several are looked up in the one that has them all, without the rows."""
+        """For pages of lists, which are ordered by id. Each index has the other filters as well:
+        rows are long, and one that another filter leaves out is not to be read."""
         table = cls.__tablename__  # type: ignore[attr-defined]
-        single = (Index(f"ix_{table}_{column}", column, "id") for column in FILTERS)
-        return (*single, Index(f"ix_{table}_filters", "id", *FILTERS))
+        return tuple(
+            Index(f"ix_{table}_{first}", first, "id", *(name for name in FILTERS if name != first))
+            for first in FILTERS
+        )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     status: Mapped[str] = mapped_column(String(20), default=JobStatus.QUEUED)
