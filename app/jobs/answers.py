@@ -69,9 +69,11 @@ class Answers(Generic[Table, Resource]):
         self, context: Context, response: Response, job_id: str, if_none_match: str | None
     ) -> Resource | Response:
         """To a GET of one."""
+        if if_none_match is not None:
+            state = await jobs.read(context, self.table, job_id, state_only=True)
+            if is_unchanged(state, if_none_match):
+                return Response(status_code=304)
         row = await jobs.read(context, self.table, job_id)
-        if is_unchanged(row, if_none_match):
-            return Response(status_code=304)
         set_headers(response, row, "")
         return await self._one(context, row)
 

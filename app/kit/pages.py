@@ -52,7 +52,7 @@ def encode_cursor(last_id: str) -> str:
 
 
 async def fetch_page(
-    session: AsyncSession, statement: Select[Any], id_column: Any, query: PageQuery
+    session: AsyncSession, statement: Select[*tuple[Any, ...]], id_column: Any, query: PageQuery
 ) -> tuple[list[Any], str | None]:
     """Rows of one page and the cursor of the next, if any. Ids sort by time of creation.
 
