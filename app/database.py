@@ -40,6 +40,8 @@ from app.settings import Settings
 logging.getLogger("alembic").setLevel(logging.WARNING)
 _SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
 _BUSY_TIMEOUT_MS = 30_000
+_CONNECTIONS = 15
+"""Most of one process to PostgreSQL; those of the engine come on top."""
 
 
 class Database:
@@ -141,7 +143,8 @@ def _scripts() -> ScriptDirectory:
 
 def _async_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
+        # All that there may be are kept: making one anew takes longer than any query.
+        return create_async_engine(url, pool_pre_ping=True, pool_size=_CONNECTIONS, max_overflow=0)
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
         connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000},
