@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         description="a worker silent for this long is dead; its jobs are requeued",
     )
     worker_nice: int = Field(
-        default=10,
+        default=5,
         ge=0,
         le=19,
         description="how far workers and their children yield to other processes of the machine",
