@@ -22,7 +22,7 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
+def server(folder: Path, options: str = "-c fsync=off -c max_connections=200") -> Iterator[str]:
     """A running server that listens on a socket in its data folder only; yields its URL."""
     data = Path(tempfile.mkdtemp(prefix="headroom-pg-"))
     prefix: list[str] = []
@@ -37,7 +37,7 @@ def server(folder: Path) -> Iterator[str]:
 
     cluster = str(data / "cluster")
     run(str(folder / "initdb"), "-D", cluster, "-U", "postgres", "--auth=trust", "-E", "UTF8")
-    options = f"-c listen_addresses='' -k {data} -c fsync=off -c max_connections=200"
+    options = f"-c listen_addresses='' -k {data} {options}"
     pg_ctl = str(folder / "pg_ctl")
     run(pg_ctl, "-D", cluster, "-w", "-l", str(data / "log"), "-o", options, "start")
     try:
