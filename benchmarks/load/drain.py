@@ -15,10 +15,10 @@ from app.models import Event, JobAttempt, JobStatus, Run
 from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED
 from app.settings import Settings
-from benchmarks.load.rows import body
+from benchmarks.load.rows import PATTERNS, body
 from benchmarks.load.service import running
 
-_REQUEST = body({"task": None, "config": {"model_type": "gpt2"}})
+_REQUEST = body(PATTERNS[0])
 _LONGEST_S = 1_800
 
 
@@ -59,7 +59,7 @@ def drain(runs: int, workers: int) -> Drained:
         api = service.start_api()
         with service.client(api) as client:
             first = service.start_fake_worker("first")
-            made = client.post("/v1/simulations", json=_REQUEST, headers={"Prefer": "wait=60"})
+            made = client.post("/v1/simulations", json=_REQUEST, headers={"Prefer": "wait=120"})
             if made.status_code != 201:
                 raise SystemExit(f"no simulation: {made.text[:500]}")
             service.stop(first)
