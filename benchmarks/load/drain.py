@@ -16,7 +16,7 @@ from app.models.attempt import AttemptOutcome
 from app.models.base import UNFINISHED
 from app.settings import Settings
 from benchmarks.load.rows import PATTERNS, body
-from benchmarks.load.service import running
+from benchmarks.load.service import running, succeeded
 
 _REQUEST = body(PATTERNS[0])
 _LONGEST_S = 1_800
@@ -59,11 +59,8 @@ def drain(runs: int, workers: int) -> Drained:
         api = service.start_api()
         with service.client(api) as client:
             first = service.start_fake_worker("first")
-            made = client.post("/v1/simulations", json=_REQUEST, headers={"Prefer": "wait=120"})
-            if made.status_code != 201:
-                raise SystemExit(f"no simulation: {made.text[:500]}")
+            wanted = {"simulation_id": succeeded(client, "/v1/simulations", _REQUEST)}
             service.stop(first)
-            wanted = {"simulation_id": made.json()["id"]}
 
             def queue(_: int) -> None:
                 answer = client.post("/v1/runs", json=wanted, headers={"Prefer": "respond-async"})

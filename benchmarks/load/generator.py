@@ -22,6 +22,8 @@ import httptools
 import uvloop
 
 _PATIENCE_S = 30.0
+_IDLE_S = 3.0
+"""A connection unused for longer is not used again: the server closes it after 5 s."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,17 @@ class _Target:
         except (TimeoutError, OSError):
             return Sample(call, left - due, time.monotonic() - due, 0)
         answered = time.monotonic()
+        connection.used_at = answered
         if not connection.is_closed:
             self._idle.append(connection)
         return Sample(call, left - due, answered - due, status)
 
     async def _connection(self) -> _Connection:
         while self._idle:
-            if not (connection := self._idle.pop()).is_closed:
+            connection = self._idle.pop()
+            if not connection.is_closed and time.monotonic() - connection.used_at < _IDLE_S:
                 return connection
+            connection.close()
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(_Connection, *self._address)
         return connection
@@ -127,6 +132,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.is_closed = False
+        self.used_at = 0.0
         self._answer: asyncio.Future[int] | None = None
 
     async def exchange(self, payload: bytes) -> int:

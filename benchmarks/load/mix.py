@@ -14,6 +14,7 @@ import httpx2
 
 from benchmarks.load.generator import Call
 from benchmarks.load.rows import PATTERNS, body
+from benchmarks.load.service import succeeded
 
 _SIMULATIONS = "/v1/simulations"
 
@@ -29,17 +30,8 @@ class Stored:
 
 def store_patterns(client: httpx2.Client) -> Stored:
     """Have a worker simulate the patterns and run one of them."""
-    traced = []
-    for model in PATTERNS:
-        answer = client.post(_SIMULATIONS, json=body(model), headers={"Prefer": "wait=120"})
-        if answer.status_code not in (200, 201):
-            raise SystemExit(f"a pattern was not simulated: {answer.text[:500]}")
-        traced.append(answer.json()["id"])
-    wanted = {"simulation_id": traced[1]}
-    run = client.post("/v1/runs", json=wanted, headers={"Prefer": "wait=120"})
-    if run.status_code != 201:
-        raise SystemExit(f"no run: {run.text[:500]}")
-    return Stored([], traced, run.json()["id"])
+    traced = [succeeded(client, _SIMULATIONS, body(model)) for model in PATTERNS]
+    return Stored([], traced, succeeded(client, "/v1/runs", {"simulation_id": traced[1]}))
 
 
 class Mix:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import statistics
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -80,6 +81,7 @@ class _Usage:
     generator_s: float
     busy_s: float
     traced: int
+    at_s: float
 
     @classmethod
     def now(cls, apis: list[psutil.Process], workers: list[psutil.Process], traced: int) -> _Usage:
@@ -91,6 +93,7 @@ class _Usage:
             _seconds(psutil.Process()),
             sum(everything) - everything.guest - everything.guest_nice - idle,
             traced,
+            time.monotonic(),
         )
 
 
@@ -124,11 +127,12 @@ def _quantile(ordered: list[float], share: float) -> float:
 
 
 def _story(rate: Rate, samples: list[Sample], before: _Usage, after: _Usage) -> str:
-    seconds, cores = rate.seconds, os.cpu_count() or 1
+    seconds, cores = after.at_s - before.at_s, os.cpu_count() or 1
     late = sorted(1000 * sample.late_s for sample in samples)
     api = after.api_s - before.api_s
     return (
-        f"{len(samples) / seconds:.1f} requests/s were due and sent over {seconds:.0f} s, from "
+        f"{len(samples) / rate.seconds:.1f} requests/s were due and sent over "
+        f"{rate.seconds:.0f} s, from "
         f"{_quantile(late, 0.5):.1f} ms (median) to {_quantile(late, 0.99):.1f} ms (p99) late, "
         f"which counts as the service's. {rate.api_processes} API process(es) took "
         f"{1000 * api / len(samples):.2f} ms of processor time a request, {api / seconds:.0%} of a "

@@ -30,6 +30,7 @@ from tests.app import postgres
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 180.0
 _STOP_S = 60.0
+_DONE_S = 600.0
 Value = TypeVar("Value")
 
 
@@ -115,6 +116,25 @@ class Service:
             )
         self._children.append(child)
         return log, child
+
+
+def succeeded(client: httpx2.Client, path: str, body: dict[str, Any]) -> str:
+    """The id of what a POST makes, once it has succeeded.
+
+    Raises:
+        SystemExit: it was refused, failed, or took more than ten minutes.
+    """
+    answer = client.post(path, json=body, headers={"Prefer": "wait=60"})
+    deadline = time.monotonic() + _DONE_S
+    while answer.is_success and answer.json()["status"] in ("queued", "running"):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+        answer = client.get(f"{path}/{answer.json()['id']}")
+    if not answer.is_success or answer.json()["status"] != "succeeded":
+        raise SystemExit(f"POST {path} came to nothing: {answer.text[:500]}")
+    found: str = answer.json()["id"]
+    return found
 
 
 @contextmanager
