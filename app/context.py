@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from cachetools import LRUCache
 from fastapi import Depends, Request
 
 from app.access.caller import Caller, caller_of
@@ -19,6 +20,8 @@ from app.settings import Settings
 from planner.designs.request import DesignSearchRequest
 from planner.plans import PlanRequest
 from planner.request import SimulationRequest
+
+_REMEMBERED_DIGESTS = 10_000
 
 
 @dataclass
@@ -38,6 +41,12 @@ class Context:
     the same time see them half-made, so everything that needs them waits for this."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is told to end: long answers finish early."""
+    digests: LRUCache[tuple[str, str], str] = field(
+        default_factory=lambda: LRUCache(_REMEMBERED_DIGESTS)
+    )
+    """Of requests that were found right: kind and hash as given -> content hash as checked."""
+    rendered: LRUCache[tuple[str, int], bytes] = field(init=False)
+    """Items of lists as JSON, by the job's id and version."""
     computing: asyncio.Semaphore = field(init=False)
     """Bounds computations on tapes, which take memory and a core each."""
     leases: Leases = field(init=False)
@@ -46,6 +55,7 @@ class Context:
     def __post_init__(self) -> None:
         self.leases = Leases(self.engine)
         self.upkeep = Upkeep(self.database, self.engine, self.leases, self.settings)
+        self.rendered = LRUCache(self.settings.rendered_cache_bytes, getsizeof=len)
         self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
 
     def asked_by(self, caller: Caller) -> Context:
@@ -55,8 +65,11 @@ class Context:
         return asked
 
 
-def get_context(request: Request) -> Context:
-    """The context of the application that serves the request, for whoever makes it."""
+async def get_context(request: Request) -> Context:
+    """The context of the application that serves the request, for whoever makes it.
+
+    A coroutine, since FastAPI calls plain functions in a thread.
+    """
     context: Context = request.app.state.context
     identity = getattr(request.state, "identity", None)
     return context.asked_by(caller_of(identity, context.settings))

@@ -68,8 +68,14 @@ def serve(
     if settings.isolation != "off":
         hide_memory()  # of the worker's jobs, which run as the same user
     config = server_config(settings, host, port, certificate)
-    with tracing.exported("headroom-api", f"{socket.gethostname()}-{os.getpid()}"):
-        asyncio.run(_serve(settings, config, with_worker, worker_command))
+    default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
+    command = (worker_command or default) if with_worker else None
+    # uvloop where it is installed; a server that is not started by uvicorn's own `run` has to ask.
+    with (
+        tracing.exported("headroom-api", f"{socket.gethostname()}-{os.getpid()}"),
+        asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+    ):
+        runner.run(_serve(settings, config, command))
 
 
 def server_config(
@@ -90,17 +96,13 @@ def server_config(
 
 
 async def _serve(
-    settings: Settings,
-    config: uvicorn.Config,
-    with_worker: bool,
-    worker_command: Sequence[str] | None,
+    settings: Settings, config: uvicorn.Config, worker_command: Sequence[str] | None
 ) -> None:
     if settings.auth == "on":
         await _warn_without_keys(settings)
     server = _Server(config)
-    default = (sys.executable, "-m", "app.engine", "--parent-pid", str(os.getpid()))
     supervising = (
-        asyncio.create_task(supervise(worker_command or default, settings)) if with_worker else None
+        None if worker_command is None else asyncio.create_task(supervise(worker_command, settings))
     )
     try:
         await server.serve()

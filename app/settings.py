@@ -70,6 +70,10 @@ class Settings(WorkerSettings):
     max_graphs_at_once: int = Field(
         default=1, ge=1, description="graph and timeline computations running at the same time"
     )
+    rendered_cache_bytes: Bytes = Field(
+        default=64 * 1024**2,
+        description="items of lists that an API process keeps as it answered them",
+    )
     event_retention_days: int = Field(default=7, ge=1)
 
     queue_poll_s: float = Field(default=0.2, gt=0, description="how often a worker looks for jobs")
@@ -78,6 +82,12 @@ class Settings(WorkerSettings):
         default=15.0,
         gt=0,
         description="a worker silent for this long is dead; its jobs are requeued",
+    )
+    worker_nice: int = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="how far workers and their children yield to other processes of the machine",
     )
     max_attempts: int = Field(
         default=3, ge=1, description="how often a job may take its worker down before it has failed"

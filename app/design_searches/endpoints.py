@@ -62,13 +62,12 @@ async def create(
     return await _answers.submitted(context, response, search, created, prefer)
 
 
-@router.get("", operation_id="listDesignSearches", responses=problems())
-async def list_(
-    query: Annotated[DesignSearchQuery, Query()], context: ContextDep
-) -> DesignSearchPage:
+@router.get(
+    "", operation_id="listDesignSearches", response_model=DesignSearchPage, responses=problems()
+)
+async def list_(query: Annotated[DesignSearchQuery, Query()], context: ContextDep) -> Response:
     """Stored design searches, newest first."""
-    items, cursor = await _answers.page(context, query)
-    return DesignSearchPage(items=items, next_cursor=cursor)
+    return await _answers.page(context, query)
 
 
 @router.get(

@@ -34,6 +34,7 @@ from app.engine.queues import SIMULATIONS
 from app.engine.reaper import Reaper
 from app.errors import NotMigrated
 from app.jobs import lifecycle
+from app.kit.niceness import yield_to_others
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
 from app.telemetry import logs, tracing
@@ -97,6 +98,7 @@ def main(
     logs.configure(settings, "worker")
     if settings.isolation != "off":
         hide_memory()  # the database's password is in it, and jobs run as the same user
+    yield_to_others(settings.worker_nice)
     with WorkerSlot(settings.data_dir, worker_id) as slot:
         logs.identify(worker_id=slot.worker_id)
         card = None if gpu is None else only_card(gpu)

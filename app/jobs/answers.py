@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fastapi import Response
+from pydantic_core import to_json
 from structlog.contextvars import bind_contextvars
 
 from app.context import Context
 from app.jobs import repository
 from app.jobs import service as jobs
 from app.jobs.attempts import attempts_of
+from app.jobs.repository import Listed
 from app.jobs.schemas import (
     JobQuery,
     JobResource,
@@ -25,6 +27,7 @@ from app.jobs.waiting import wait_as_preferred
 from app.workers.service import waiting_warnings
 
 Resource = TypeVar("Resource", bound=JobResource)
+_LOADED_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,43 @@ class Answers(Generic[Table, Resource]):
         set_headers(response, row, f"{self.path}/{row.id}", created)
         return await self._one(context, row)
 
-    async def page(self, context: Context, query: JobQuery) -> tuple[list[Resource], str | None]:
+    async def page(self, context: Context, query: JobQuery) -> Response:
         """To a GET of the list: one page, and the cursor of the next."""
         async with context.database.read() as session:
-            rows, cursor = await repository.find_page(session, self.table, query, context.caller)
-        return [self.resource.model_validate(row) for row in rows], cursor
+            listed, cursor = await repository.find_page(session, self.table, query, context.caller)
+        items = await self._items(context, listed)
+        content = b'{"items":[%b],"next_cursor":%b}' % (b",".join(items), to_json(cursor))
+        return Response(content, media_type="application/json")
+
+    async def _items(self, context: Context, listed: list[Listed]) -> list[bytes]:
+        """The jobs of these versions as JSON, those left out that are gone.
+
+        A version never changes, so what was rendered of it before is taken again. The others are
+        loaded few at a time, so that a large page keeps no other request waiting.
+        """
+        rendered = context.rendered
+        by_id = {row.id: rendered[row] for row in listed if row in rendered}
+        missing = [row.id for row in listed if row.id not in by_id]
+        for start in range(0, len(missing), _LOADED_AT_ONCE):
+            async with context.database.read() as session:
+                chosen = missing[start : start + _LOADED_AT_ONCE]
+                rows = await repository.find_all(session, self.table, chosen)
+            for row in rows:
+                content = self.resource.model_validate(row).model_dump_json().encode()
+                by_id[row.id] = content
+                if len(content) <= rendered.maxsize:
+                    rendered[Listed(row.id, row.version)] = content
+        return [by_id[row.id] for row in listed if row.id in by_id]
 
     async def read(
         self, context: Context, response: Response, job_id: str, if_none_match: str | None
     ) -> Resource | Response:
         """To a GET of one."""
+        if if_none_match is not None:
+            state = await jobs.read(context, self.table, job_id, state_only=True)
+            if is_unchanged(state, if_none_match):
+                return Response(status_code=304)
         row = await jobs.read(context, self.table, job_id)
-        if is_unchanged(row, if_none_match):
-            return Response(status_code=304)
         set_headers(response, row, "")
         return await self._one(context, row)
 

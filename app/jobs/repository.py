@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import and_, case, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +19,13 @@ from app.models import DesignSearch, JobStatus, Plan, Simulation
 
 #: Kinds of jobs whose answer identical requests share.
 Answer = TypeVar("Answer", Simulation, Plan, DesignSearch)
+
+
+class Listed(NamedTuple):
+    """A job in a list, and which state of its row is meant."""
+
+    id: str
+    version: int
 
 
 async def find_reusable(
@@ -49,16 +57,19 @@ async def insert(
 
 async def find_page(
     session: AsyncSession, table: type[Table], query: JobQuery, caller: Caller
-) -> tuple[list[Table], str | None]:
-    """One page of what the caller sees. Each filter of the query is a column of the same name."""
-    statement = select(table).where(caller.visible(table))
+) -> tuple[list[Listed], str | None]:
+    """Ids and versions of one page of what the caller sees. Each filter of the query is a column of
+    the same name.
+    """
+    statement = select(table.id, table.version).where(caller.visible(table))
     if query.mine:
         statement = statement.where(table.owner == caller.owner)
     if query.status:
         statement = statement.where(table.status.in_(query.status))
     for name, value in query.filters().items():
         statement = statement.where(getattr(table, name) == value)
-    return await fetch_page(session, statement, table.id, query)
+    rows, cursor = await fetch_page(session, statement, table.id, query)
+    return [Listed(*row) for row in rows], cursor
 
 
 async def visible_ids(session: AsyncSession, caller: Caller, job_ids: set[str]) -> set[str]:
@@ -72,3 +83,8 @@ async def visible_ids(session: AsyncSession, caller: Caller, job_ids: set[str]) 
             seen = select(table.id).where(table.id.in_(mine), caller.visible(table))
             found.update(await session.scalars(seen))
     return found
+
+
+async def find_all(session: AsyncSession, table: type[Table], ids: Sequence[str]) -> list[Table]:
+    """Those of the jobs that there are, in no order."""
+    return list((await session.scalars(select(table).where(table.id.in_(ids)))).all())

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import JSON, delete, func, inspect, or_, select
+from sqlalchemy.orm import defer
+from sqlalchemy.orm.interfaces import ORMOption
 from structlog.contextvars import bind_contextvars
 
 from app.context import Context
@@ -22,8 +24,10 @@ Table = TypeVar("Table", bound=Job)
 Result = TypeVar("Result")
 
 
-async def read(context: Context, table: type[Table], job_id: str) -> Table:
-    """The job with that id.
+async def read(
+    context: Context, table: type[Table], job_id: str, *, state_only: bool = False
+) -> Table:
+    """The job with that id; on request without its columns of JSON, which can be megabytes.
 
     Raises:
         NotFound: there is none, or none that the caller sees.
@@ -32,7 +36,8 @@ async def read(context: Context, table: type[Table], job_id: str) -> Table:
     if is_id(job_id, table.prefix):
         bind_contextvars(job_id=job_id)
         async with context.database.read() as session:
-            job = await session.get(table, job_id)
+            left_out = _json_columns(table) if state_only else ()
+            job = await session.get(table, job_id, options=left_out)
     if job is None or not context.caller.may_see(job):
         raise NotFound(f"there is no {table.kind} {job_id[:60]!r}")
     return job
@@ -64,6 +69,15 @@ async def share(context: Context, table: type[Table], job_id: str, shared: bool)
         raise NotFound(f"there is no {table.kind} {job_id!r}")
     assert isinstance(job, table)
     return job
+
+
+def _json_columns(table: type[Any]) -> tuple[ORMOption, ...]:
+    """Leaves the columns out; touching one raises."""
+    return tuple(
+        defer(getattr(table, attribute.key), raiseload=True)
+        for attribute in inspect(table).column_attrs
+        if isinstance(attribute.columns[0].type, JSON)
+    )
 
 
 async def cancel_or_delete(context: Context, table: type[Table], job_id: str) -> Table | None:

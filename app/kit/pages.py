@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import InvalidParameter
-
-Row = TypeVar("Row")
 
 #: Text in a query; PostgreSQL knows no NUL.
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -54,14 +52,18 @@ def encode_cursor(last_id: str) -> str:
 
 
 async def fetch_page(
-    session: AsyncSession, statement: Select[Row], id_column: Any, query: PageQuery
-) -> tuple[list[Row], str | None]:
-    """Rows of one page and the cursor of the next, if any. Ids sort by time of creation."""
+    session: AsyncSession, statement: Select[*tuple[Any, ...]], id_column: Any, query: PageQuery
+) -> tuple[list[Any], str | None]:
+    """Rows of one page and the cursor of the next, if any. Ids sort by time of creation.
+
+    Args:
+        statement: selects columns, the id among them.
+    """
     after = query.after_id()
     if after is not None:
         statement = statement.where(id_column < after)
     statement = statement.order_by(id_column.desc()).limit(query.limit + 1)
-    rows = list((await session.scalars(statement)).all())
+    rows = list((await session.execute(statement)).all())
     more = len(rows) > query.limit
     rows = rows[: query.limit]
-    return rows, encode_cursor(rows[-1].id) if more else None  # type: ignore[attr-defined]
+    return rows, encode_cursor(rows[-1].id) if more else None

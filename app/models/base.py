@@ -46,6 +46,10 @@ class JobStatus(StrEnum):
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
+FILTERS = ("status", "model_type", "task", "mode", "device")
+"""Columns that every list of jobs can be filtered by."""
+
+
 class OwnedColumns:
     """Whose a row is, and who sees it: `app.access.caller.Caller`."""
 
@@ -64,17 +68,21 @@ class JobColumns(OwnedColumns):
     @declared_attr.directive
     @classmethod
     def __table_args__(cls) -> tuple[Index, ...]:
-        """For lists of what one sees, and for turns and limits of unfinished jobs."""
+        """For lists of what one sees, for turns and limits of unfinished jobs, and for pages of
+        lists, which are ordered by id. Each of those has the other filters as well: rows are long,
+        and one that another filter leaves out is not to be read.
+        """
         table = cls.__tablename__  # type: ignore[attr-defined]
         shared = text("shared")
         return (
             Index(f"ix_{table}_owner", "owner", "id"),
             Index(f"ix_{table}_shared", "id", postgresql_where=shared, sqlite_where=shared),
             Index(f"ix_{table}_turn", "status", "owner", "queue", "priority"),
+            *(_filter_index(table, first) for first in FILTERS),
         )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    status: Mapped[str] = mapped_column(String(20), index=True, default=JobStatus.QUEUED)
+    status: Mapped[str] = mapped_column(String(20), default=JobStatus.QUEUED)
     queue: Mapped[str] = mapped_column(String(200))
     priority: Mapped[int] = mapped_column(default=1, server_default="1")
     """Workers take the least of a queue first, and of equals the oldest; see `app.jobs.turns`."""
@@ -106,7 +114,12 @@ class AnswerColumns:
     """The hash of owner and content while an identical request may share this row; NULL once it
     has failed or was cancelled. Unique, so that requests arriving together make one row."""
 
-    model_type: Mapped[str | None] = mapped_column(String(200), index=True)
-    task: Mapped[str | None] = mapped_column(String(60), index=True)
+    model_type: Mapped[str | None] = mapped_column(String(200))
+    task: Mapped[str | None] = mapped_column(String(60))
     mode: Mapped[str] = mapped_column(String(20))
-    device: Mapped[str] = mapped_column(String(100), index=True)
+    device: Mapped[str] = mapped_column(String(100))
+
+
+def _filter_index(table: str, first: str) -> Index:
+    others = (name for name in FILTERS if name != first)
+    return Index(f"ix_{table}_{first}", first, "id", *others)

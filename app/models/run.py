@@ -15,8 +15,6 @@ class Run(JobColumns, Base):
     """One real execution of a simulation's or a plan's request, with what was measured."""
 
     __tablename__ = "run"
-    # Holds all that a scrape of the newest prediction errors reads: the rows themselves are wide.
-    __table_args__ = (Index(None, "finished_at", "device", "model_type", "relative_error"),)
     kind: ClassVar[str] = "run"
     prefix: ClassVar[str] = "run"
 
@@ -28,10 +26,10 @@ class Run(JobColumns, Base):
     )
     """Either this or `simulation_id` is set."""
     labels: Mapped[dict[str, str]] = mapped_column(Json)
-    model_type: Mapped[str | None] = mapped_column(String(200), index=True)
-    task: Mapped[str | None] = mapped_column(String(60), index=True)
+    model_type: Mapped[str | None] = mapped_column(String(200))
+    task: Mapped[str | None] = mapped_column(String(60))
     mode: Mapped[str | None] = mapped_column(String(20))
-    device: Mapped[str] = mapped_column(String(100), index=True)
+    device: Mapped[str] = mapped_column(String(100))
 
     measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
     environment: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -47,3 +45,7 @@ class Run(JobColumns, Base):
     """Of a plan: what the step takes with nothing applied, or why that was not measured."""
     gradients_match: Mapped[dict[str, Any] | None] = mapped_column(Json)
     slowdown: Mapped[float | None] = mapped_column()
+
+
+# Holds all that a scrape of the newest prediction errors reads: the rows themselves are wide.
+Index(None, Run.finished_at, Run.device, Run.model_type, Run.relative_error)

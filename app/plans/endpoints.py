@@ -56,11 +56,10 @@ async def create(
     return await _answers.submitted(context, response, plan, created, prefer)
 
 
-@router.get("", operation_id="listPlans", responses=problems())
-async def list_(query: Annotated[PlanQuery, Query()], context: ContextDep) -> PlanPage:
+@router.get("", operation_id="listPlans", response_model=PlanPage, responses=problems())
+async def list_(query: Annotated[PlanQuery, Query()], context: ContextDep) -> Response:
     """Stored plans, newest first."""
-    items, cursor = await _answers.page(context, query)
-    return PlanPage(items=items, next_cursor=cursor)
+    return await _answers.page(context, query)
 
 
 @router.get(

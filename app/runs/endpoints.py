@@ -53,11 +53,10 @@ async def create(
     return await _answers.submitted(context, response, run, created, prefer)
 
 
-@router.get("", operation_id="listRuns", responses=problems())
-async def list_(query: Annotated[RunQuery, Query()], context: ContextDep) -> RunPage:
+@router.get("", operation_id="listRuns", response_model=RunPage, responses=problems())
+async def list_(query: Annotated[RunQuery, Query()], context: ContextDep) -> Response:
     """Stored runs, newest first."""
-    items, cursor = await _answers.page(context, query)
-    return RunPage(items=items, next_cursor=cursor)
+    return await _answers.page(context, query)
 
 
 @router.get(

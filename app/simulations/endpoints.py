@@ -53,11 +53,10 @@ async def create(
     return await _answers.submitted(context, response, simulation, created, prefer)
 
 
-@router.get("", operation_id="listSimulations", responses=problems())
-async def list_(query: Annotated[SimulationQuery, Query()], context: ContextDep) -> SimulationPage:
+@router.get("", operation_id="listSimulations", response_model=SimulationPage, responses=problems())
+async def list_(query: Annotated[SimulationQuery, Query()], context: ContextDep) -> Response:
     """Stored simulations, newest first."""
-    items, cursor = await _answers.page(context, query)
-    return SimulationPage(items=items, next_cursor=cursor)
+    return await _answers.page(context, query)
 
 
 @router.get(

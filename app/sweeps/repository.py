@@ -74,7 +74,7 @@ async def find_page(
     session: AsyncSession, query: SweepQuery, caller: Caller
 ) -> tuple[list[Sweep], str | None]:
     """One page of what the caller sees."""
-    statement = select(Sweep).where(caller.visible(Sweep))
+    statement = select(Sweep.id).where(caller.visible(Sweep))
     if query.mine:
         statement = statement.where(Sweep.owner == caller.owner)
     if query.status:
@@ -82,7 +82,9 @@ async def find_page(
     for name in ("model_type", "task", "mode", "owner", "shared"):
         if (value := getattr(query, name)) is not None:
             statement = statement.where(getattr(Sweep, name) == value)
-    return await fetch_page(session, statement, Sweep.id, query)
+    rows, cursor = await fetch_page(session, statement, Sweep.id, query)
+    chosen = select(Sweep).where(Sweep.id.in_([row.id for row in rows]))
+    return list(await session.scalars(chosen.order_by(Sweep.id.desc()))), cursor
 
 
 async def points(session: AsyncSession, sweep_id: str) -> Sequence[Row[Any]]:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+# Whatever is killed here, the machine under the server's files lives on.
+OPTIONS = "-c fsync=off -c max_connections=200"
+
 
 def binaries() -> Path | None:
     """The folder of `pg_ctl` and `initdb`: the newest of Debian's, or that on the PATH."""
@@ -24,16 +27,18 @@ def binaries() -> Path | None:
 class Cluster:
     """A server of its own data folder that can be stopped and started again."""
 
-    def __init__(self, folder: Path, address: str = "") -> None:
+    def __init__(self, folder: Path, address: str = "", options: str = OPTIONS) -> None:
         """Make the data folder; nothing runs yet.
 
         Args:
             folder: of the binaries.
             address: where it listens besides its socket; default: nowhere.
+            options: of the server.
         """
         self.data = Path(tempfile.mkdtemp(prefix="headroom-pg-"))
         self._folder = folder
         self._address = address
+        self._options = options
         self._prefix: list[str] = []
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root; Debian's package brings this user.
@@ -49,9 +54,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        options = f"-c listen_addresses='{self._address}' -k {self.data} -c max_connections=200"
-        # Whatever is killed here, the machine under the server's files lives on.
-        options += " -c fsync=off"
+        options = f"-c listen_addresses='{self._address}' -k {self.data} {self._options}"
         log = str(self.data / "log")
         self._run("pg_ctl", "-D", self._cluster, "-w", "-l", log, "-o", options, "start")
 
@@ -74,9 +77,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, address: str = "") -> Iterator[Cluster]:
+def cluster(folder: Path, address: str = "", options: str = OPTIONS) -> Iterator[Cluster]:
     """A server that runs already; its data are deleted afterwards."""
-    cluster = Cluster(folder, address)
+    cluster = Cluster(folder, address, options)
     try:
         cluster.start()
         yield cluster
@@ -87,7 +90,7 @@ def cluster(folder: Path, address: str = "") -> Iterator[Cluster]:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
+def server(folder: Path, options: str = OPTIONS) -> Iterator[str]:
     """A running server that listens on a socket in its data folder only; yields its URL."""
-    with cluster(folder) as running:
+    with cluster(folder, options=options) as running:
         yield running.url

@@ -10,7 +10,7 @@ from app.jobs import lifecycle
 from app.main import create_app
 from app.models import JobStatus
 from planner.errors import InvalidRequest
-from tests.app.fakes import PREDICTION, body
+from tests.app.fakes import PREDICTION, accept, body
 
 URL = "/v1/simulations"
 
@@ -62,6 +62,24 @@ class TestCreate:
         first = client.post(URL, json=body()).json()["id"]
         await finish(database, first, status)
         assert client.post(URL, json=body()).json()["id"] != first
+
+    def test_what_was_found_right_is_not_checked_again(self, settings):
+        checked = []
+
+        def check(request):
+            if request.model.config["model_type"] == "fake":  # not what warms the service up
+                checked.append(request.workload.batch_size)
+            return request
+
+        other = body()
+        other["workload"]["batch_size"] = 3
+        with TestClient(create_app(settings, check=check)) as client:
+            first, again = (client.post(URL, json=body()).json()["id"] for _ in range(2))
+            client.delete(f"{URL}/{first}")
+            after_cancelling = client.post(URL, json=body()).json()["id"]
+            client.post(URL, json=other)
+        assert first == again != after_cancelling
+        assert checked == [2, 2, 3]
 
     def test_identical_requests_at_once_share_one_row(self, client):
         with ThreadPoolExecutor(8) as pool:
@@ -236,6 +254,32 @@ class TestDelete:
 
 
 class TestList:
+    async def test_an_item_is_what_the_simulation_is_now(self, client, database):
+        first = client.post(URL, json=body()).json()["id"]
+        for status in ("queued", "succeeded"):
+            if status == "succeeded":
+                await finish(database, first)
+            one = client.get(f"{URL}/{first}").json()
+            for _ in range(2):  # the second time as it was rendered before
+                (item,) = client.get(URL).json()["items"]
+                assert item["status"] == status
+                assert list(item) == list(one)
+                for name in ("id", "request", "prediction", "versions", "created_at"):
+                    assert item[name] == one[name]
+
+    def test_a_page_of_many_is_newest_first(self, client):
+        ids = [client.post(URL, json=body(number=number)).json()["id"] for number in range(23)]
+        client.get(URL, params={"limit": 5})  # some are rendered, some are not
+        items = client.get(URL, params={"limit": 200}).json()["items"]
+        assert [item["id"] for item in items] == sorted(ids, reverse=True)
+
+    def test_nothing_need_be_kept_in_memory(self, sqlite_settings):
+        settings = sqlite_settings.model_copy(update={"rendered_cache_bytes": 0})
+        with TestClient(create_app(settings, check=accept)) as client:
+            first = client.post(URL, json=body()).json()["id"]
+            for _ in range(2):
+                assert [item["id"] for item in client.get(URL).json()["items"]] == [first]
+
     def test_pages_cover_everything_once_newest_first(self, client):
         made = [client.post(URL, json=body(number=n)).json()["id"] for n in range(7)]
         seen, cursor = [], None

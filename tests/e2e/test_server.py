@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from app.settings import Settings
 from profiler.isolation.probe import probe
 from tests.e2e.server import Server, end_all
 
@@ -161,6 +162,11 @@ def test_deleting_a_run_kills_its_process(server):
     before = len(server.descendants())
     assert server.client.delete(location).json()["status"] == "cancelled"
     server.wait_until(lambda: len(server.descendants()) < before, seconds=10)
+
+
+def test_the_worker_yields_to_the_api(server):
+    ours = psutil.Process(server.process.pid).nice()
+    assert server.worker().nice() == min(ours + Settings().worker_nice, 19)
 
 
 def test_a_killed_worker_is_replaced_and_its_run_ends(server):

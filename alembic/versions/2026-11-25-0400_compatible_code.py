@@ -6,12 +6,12 @@ import sqlalchemy as sa
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 # The first code that asks; what is older wants its own schema and no other.
-oldest_compatible = "0010"
+oldest_compatible = "0012"
 
 
 def upgrade() -> None:
