@@ -13,13 +13,13 @@ from typing import Any
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse
 from limits import parse as parse_rate
 
 from app.access.guard import OPEN, Guard
 from app.access.headers import SecurityHeaders
 from app.catalogue import endpoints as catalogue
 from app.context import Context
+from app.dashboard.site import Dashboard
 from app.database import Database
 from app.design_searches import endpoints as design_searches
 from app.devices import endpoints as devices
@@ -112,7 +112,6 @@ def create_app(
         metrics.router,
     ):
         app.include_router(router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
     problems.install(app, known_fields(*_BODIES))
     metrics.install(app)
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
@@ -127,15 +126,11 @@ def create_app(
             allow_headers=["*"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
         )
+    app.add_middleware(Dashboard)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CorrelationIdMiddleware)
     _complete_openapi(app, settings.auth == "on")
     return app
-
-
-async def _to_docs() -> RedirectResponse:
-    """Where a person who opens the service in a browser finds something."""
-    return RedirectResponse("/docs")
 
 
 async def _warm_up(context: Context) -> None:

@@ -1,0 +1,2 @@
+export function SimulationList() { return null; }
+export function PlanList() { return null; }
