@@ -275,6 +275,10 @@ export interface Measured {
 export interface Run extends Job {
   simulation_id: string | null;
   plan_id: string | null;
+  model_type: string | null;
+  task: string | null;
+  mode: string | null;
+  device: string;
   labels: Record<string, string>;
   predicted: {
     peak_bytes: number;
