@@ -4,16 +4,16 @@ import { useEffect, useState } from "preact/hooks";
 
 export type Theme = "light" | "dark";
 const ENTRY = "headroom-theme";
-const system = matchMedia("(prefers-color-scheme: dark)");
+const DARK = "(prefers-color-scheme: dark)";
 const listeners = new Set<() => void>();
 
 export function currentTheme(): Theme {
   const chosen = localStorage.getItem(ENTRY);
   if (chosen === "light" || chosen === "dark") return chosen;
-  return system.matches ? "dark" : "light";
+  return matchMedia(DARK).matches ? "dark" : "light";
 }
 
-export function applyTheme(): void {
+function applyTheme(): void {
   document.documentElement.dataset["theme"] = currentTheme();
   for (const listener of listeners) listener();
 }
@@ -33,5 +33,8 @@ export function useTheme(): Theme {
   return theme;
 }
 
-system.addEventListener("change", applyTheme);
-applyTheme();
+/** From now on, the page has the theme's colours. */
+export function followTheme(): void {
+  matchMedia(DARK).addEventListener("change", applyTheme);
+  applyTheme();
+}

@@ -55,7 +55,8 @@ export function relativeError(value: number): string {
   if (value === 0) return "exact";
   const percent = Math.abs(value * 100);
   const sign = value > 0 ? "+" : "−";
-  return percent < 0.001 ? `${sign}< 0.001 %` : `${sign}${fixed(percent, percent < 1 ? 3 : 1)} %`;
+  const digits = percent.toLocaleString(LOCALE, { maximumSignificantDigits: 2 });
+  return percent < 1 ? `${sign}${digits} %` : `${sign}${fixed(percent, 1)} %`;
 }
 
 /** 1.03 -> "+3.0 %": what a ratio adds. */

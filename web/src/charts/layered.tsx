@@ -93,8 +93,9 @@ function Box(props: { node: ModuleNode; x: number; y: number; toggle: (module: s
     event.preventDefault();
     act();
   };
+  // In lower case: names of attributes of SVG are told apart by case.
   const button = node.opens
-    ? { role: "button" as const, tabIndex: 0, "aria-expanded": node.opened, onClick: act, onKeyDown: press }
+    ? { role: "button" as const, tabindex: 0, "aria-expanded": node.opened, onClick: act, onKeyDown: press }
     : { role: "img" as const };
   return (
     <g

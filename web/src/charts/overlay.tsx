@@ -80,6 +80,7 @@ function overlayOption(predicted: Pairs, measured: Pairs, names: string[], palet
       splitLine: { show: true, lineStyle: { color: palette.line } },
       axisLabel: {
         ...style.axisLabel,
+        show: window.innerWidth >= 600,
         align: "left",
         hideOverlap: true,
         formatter: (value: number) => names[value] ?? "",

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useChanges, useResource } from "../api/hooks";
 import type { Job, Page, Plan, Run, Simulation } from "../api/types";
-import { modelName } from "../describe";
+import { modelName, workloadText } from "../describe";
 import { Section, PageHead } from "../parts/section";
 import { Await, Empty } from "../parts/states";
 import { Bytes, Status } from "../parts/values";
@@ -35,7 +35,11 @@ export function Home() {
           <Await loaded={simulations}>
             {(page) => (
               <Newest items={page.items} path="/simulations" empty="Nothing predicted yet" start>
-                {(item) => ({ name: modelName(item.request.model), value: <Bytes value={item.prediction?.peak_bytes} /> })}
+                {(item) => ({
+                  name: modelName(item.request.model),
+                  value: <Bytes value={item.prediction?.peak_bytes} />,
+                  words: `${workloadText(item.request.workload)} on ${item.request.device}`,
+                })}
               </Newest>
             )}
           </Await>
@@ -44,7 +48,11 @@ export function Home() {
           <Await loaded={plans}>
             {(page) => (
               <Newest items={page.items} path="/plans" empty="Nothing planned yet" start>
-                {(item) => ({ name: modelName(item.request.model), value: <Bytes value={item.prediction?.peak_bytes} /> })}
+                {(item) => ({
+                  name: modelName(item.request.model),
+                  value: <Bytes value={item.prediction?.peak_bytes} />,
+                  words: `${workloadText(item.request.workload)} on ${item.request.device}`,
+                })}
               </Newest>
             )}
           </Await>
@@ -54,8 +62,9 @@ export function Home() {
             {(page) => (
               <Newest items={page.items} path="/runs" empty="Nothing measured yet">
                 {(item) => ({
-                  name: item.plan_id ? "of a plan" : "of a simulation",
+                  name: item.model_type ?? "layers",
                   value: item.relative_error === null ? "–" : relativeError(item.relative_error),
+                  words: `of a ${item.plan_id ? "plan" : "simulation"} for ${item.device}`,
                 })}
               </Newest>
             )}
@@ -71,7 +80,7 @@ function Newest<Item extends Job>(props: {
   path: string;
   empty: string;
   start?: boolean;
-  children: (item: Item) => { name: string; value: ComponentChildren };
+  children: (item: Item) => { name: string; value: ComponentChildren; words: string };
 }) {
   if (props.items.length === 0) {
     return (
@@ -83,11 +92,12 @@ function Newest<Item extends Job>(props: {
   return (
     <ul class="rows">
       {props.items.map((item) => {
-        const { name, value } = props.children(item);
+        const { name, value, words } = props.children(item);
         return (
           <li>
             <a href={`${props.path}/${item.id}`}>{name}</a>
             <span class="row-value">{value}</span>
+            <small>{words}</small>
             <small>
               <Status status={item.status} /> <time dateTime={item.created_at}>{ago(item.created_at)}</time>
             </small>

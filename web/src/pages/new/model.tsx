@@ -94,7 +94,7 @@ function ConfigFields({ draft, change, models }: PartProps & { models: ModelCata
         </Field>
       </div>
       <Field
-        label="config.json"
+        label="Configuration"
         pointer="/model/config"
         hint="model_type and any fields of its configuration; what is left out has the library's default"
       >
