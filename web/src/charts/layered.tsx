@@ -105,17 +105,24 @@ function Box(props: { node: ModuleNode; x: number; y: number; toggle: (module: s
       {...button}
     >
       <rect width={WIDTH} height={HEIGHT} rx="6" />
-      <text x="10" y="20" class="box-name">
-        {node.opens ? (node.opened ? "− " : "+ ") : ""}
-        {shortName(node.module)}
-      </text>
-      <text x="10" y="34">
-        {integer(node.ops)} ops · {flops(node.flops)}
-      </text>
-      <text x="10" y="46">writes {bytes(node.bytesWritten)}</text>
+      {linesOf(node).map((line, index) => (
+        <text x="10" y={20 + index * 13} class={index === 0 ? "box-name" : undefined}>
+          {`${line} `}
+        </text>
+      ))}
       <title>{boxWords(node)}</title>
     </g>
   );
+}
+
+/** What is written in a box. */
+function linesOf(node: ModuleNode): string[] {
+  const sign = node.opens ? (node.opened ? "− " : "+ ") : "";
+  return [
+    sign + shortName(node.module),
+    `${integer(node.ops)} ops · ${flops(node.flops)}`,
+    `writes ${bytes(node.bytesWritten)}`,
+  ];
 }
 
 function shortName(module: string): string {
@@ -123,13 +130,13 @@ function shortName(module: string): string {
   return module.length <= 26 ? module : `…${module.slice(-25)}`;
 }
 
+/** All that is known of it. Begins with what is written, so that it can be called by that. */
 function boxWords(node: ModuleNode): string {
-  const parts = [
-    `${node.module || "the step itself"}${node.opened ? ", its own ops" : ""}: ${integer(node.ops)} ops, ${flops(node.flops)}`,
-    `writes ${bytes(node.bytesWritten)}`,
-  ];
+  const parts = [linesOf(node).join(" ")];
+  if (node.opened) parts.push("its own ops only");
   if (node.bytesHeld > 0) parts.push(`reads ${bytes(node.bytesHeld)} from before the step`);
   if (node.bytesSaved > 0) parts.push(`reads ${bytes(node.bytesSaved)} of other phases`);
+  if (node.module.length > 26) parts.push(node.module);
   if (node.opens) parts.push(node.opened ? "select to close it" : "select to open it");
   return parts.join("; ");
 }
