@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 CONFIG = {"model_type": "gpt2", "n_layer": 2, "n_embd": 96, "n_head": 4, "vocab_size": 4000}
 LONG = 240_000  # ms: a worker's first trace imports torch, and the machine may be busy
 PICTURES = ROOT / "docs" / "images"
+PICTURED = ("new", "simulation", "plan", "run", "compare")
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +227,8 @@ def unfold(page: Page) -> None:
 
 def take_picture(page: Page, name: str) -> None:
     """For the documents, where HEADROOM_PICTURES is set: they are committed."""
-    if os.environ.get("HEADROOM_PICTURES"):
+    if os.environ.get("HEADROOM_PICTURES") and name in PICTURED:
         PICTURES.mkdir(exist_ok=True)
+        page.set_viewport_size({"width": 1280, "height": 960})
         page.wait_for_timeout(1_000)
         page.screenshot(path=PICTURES / f"dashboard-{name}.png")

@@ -1,5 +1,5 @@
 import { ErrorBoundary, LocationProvider, Route, Router, lazy, useLocation } from "preact-iso";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { KeyDialog } from "./parts/key_dialog";
 import { PageHead } from "./parts/section";
 import { ProblemView, problemOf } from "./parts/states";
@@ -28,6 +28,13 @@ const LINKS: [string, string][] = [
 
 export function App() {
   const [error, setError] = useState<unknown>(null);
+  const shown = useRef(location.pathname);
+  const moved = () => {
+    setError(null);
+    // Another view, and not only another filter: readers and the keyboard start at its top.
+    if (location.pathname !== shown.current) document.getElementById("main")?.focus({ preventScroll: true });
+    shown.current = location.pathname;
+  };
   return (
     <LocationProvider scope={PAGES}>
       <a class="skip" href="#main">
@@ -39,7 +46,7 @@ export function App() {
           <ProblemView problem={problemOf(error)} again={() => location.reload()} />
         ) : (
           <ErrorBoundary onError={setError}>
-            <Router onRouteChange={() => setError(null)}>
+            <Router onRouteChange={moved}>
               <Route path="/" component={Home} />
               <Route path="/new" component={New} />
               <Route path="/simulations" component={SimulationList} />

@@ -1,4 +1,8 @@
-/** Server-sent events by fetch: EventSource cannot send a key. */
+/** Server-sent events by fetch: EventSource cannot send a key.
+ *
+ * A browser opens six connections to a host over HTTP/1.1, for all tabs together. So a tab has one
+ * stream for all that listen in it, and none while it is hidden.
+ */
 
 import { send } from "./client";
 
@@ -8,37 +12,54 @@ export interface ServerEvent {
   data: unknown;
 }
 
-const AGAIN_MS = 2_000;
-
-/**
- * Call `onEvent` for every event of `/v1/events`, and `onOpen` whenever a stream begins: what
- * happened before is not in it. Connects again where it broke off. The result ends it.
- */
-export function listen(
-  query: string,
-  onEvent: (event: ServerEvent) => void,
-  onOpen: () => void,
-): () => void {
-  const ending = new AbortController();
-  void follow(query, ending.signal, onEvent, onOpen);
-  return () => ending.abort();
+interface Listener {
+  onEvent: (event: ServerEvent) => void;
+  onOpen: () => void;
 }
 
-async function follow(
-  query: string,
-  signal: AbortSignal,
-  onEvent: (event: ServerEvent) => void,
-  onOpen: () => void,
-): Promise<void> {
-  let last: string | null = null;
+const AGAIN_MS = 2_000;
+const listeners = new Set<Listener>();
+let stream: AbortController | null = null;
+
+/**
+ * Call `onEvent` for every event from now on, and `onOpen` when the stream begins, now or after a
+ * break: what happened before is not in it. The result ends it.
+ */
+export function listen(onEvent: Listener["onEvent"], onOpen: Listener["onOpen"]): () => void {
+  const listener = { onEvent, onOpen };
+  listeners.add(listener);
+  if (stream !== null) onOpen();
+  adjust();
+  return () => {
+    listeners.delete(listener);
+    adjust();
+  };
+}
+
+/** Have a stream where someone listens and looks, else none. */
+function adjust(): void {
+  const wanted = listeners.size > 0 && document.visibilityState === "visible";
+  if (wanted && stream === null) {
+    stream = new AbortController();
+    void follow(stream.signal);
+  } else if (!wanted) {
+    stream?.abort();
+    stream = null;
+  }
+}
+
+/** Called once when the dashboard starts. */
+export function followVisibility(): void {
+  document.addEventListener("visibilitychange", adjust);
+}
+
+async function follow(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      const headers: Record<string, string> = last === null ? {} : { "Last-Event-ID": last };
-      const response = await send(`/v1/events${query}`, { signal, headers });
-      onOpen();
+      const response = await send("/v1/events", { signal });
+      for (const { onOpen } of [...listeners]) onOpen();
       for await (const event of eventsOf(response)) {
-        last = event.id ?? last;
-        onEvent(event);
+        for (const { onEvent } of [...listeners]) onEvent(event);
       }
     } catch {
       // The connection broke, or the service is away: try again below.

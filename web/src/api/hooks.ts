@@ -45,7 +45,10 @@ export function useJob<Kind extends Job>(path: string, id: string): Loaded<Kind>
   useEffect(() => {
     if (!waiting) return;
     // What changed before the stream was open is seen by asking once more.
-    return listen(`?resource_id=${id}`, () => reload.current(), () => reload.current());
+    return listen(
+      (event) => (event.data as { id?: string }).id === id && reload.current(),
+      () => reload.current(),
+    );
   }, [waiting, id]);
   return loaded;
 }
@@ -63,8 +66,7 @@ export function useChanges(kinds: readonly string[], onChange: () => void, pause
         latest.current();
       }, pauseMs);
     };
-    const single = kinds.length === 1 ? `?kind=${kinds[0]}` : "";
-    const end = listen(single, (event) => wanted.split(",").includes(event.kind) && change(), change);
+    const end = listen((event) => wanted.split(",").includes(event.kind) && change(), change);
     return () => (clearTimeout(timer), end());
   }, [wanted, pauseMs]);
 }

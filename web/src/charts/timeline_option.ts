@@ -52,11 +52,11 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
       axisLabel: { ...axisStyle(palette).axisLabel, formatter: bytes },
     },
     dataZoom: [
-      { id: "inside", type: "inside", filterMode: "none", startValue: from, endValue: to },
+      { id: "inside", type: "inside", filterMode: "filter", startValue: from, endValue: to },
       {
         id: "slider",
         type: "slider",
-        filterMode: "none",
+        filterMode: "filter",
         height: 18,
         bottom: 6,
         startValue: from,

@@ -1,5 +1,5 @@
 import type { EChartsType } from "echarts/core";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/client";
 import { CATEGORIES, type Timeline } from "../api/types";
 import { STYLES } from "../categories";
@@ -9,8 +9,9 @@ import { Chart } from "./chart";
 import { withPart } from "./timeline_data";
 import { timelineOption, type Limit } from "./timeline_option";
 
-const LOOK_CLOSER_MS = 180;
-const POINTS = 1_500;
+const REST_MS = 150;
+const LOOK_CLOSER_MS = 50;
+const POINTS = 1_000;
 
 interface Props {
   timeline: Timeline;
@@ -26,13 +27,18 @@ export function TimelineView({ timeline, path, limit, ceiling, label }: Props) {
   const whole: [number, number] = [0, timeline.event_count];
   const [window, setWindow] = useState(whole);
   const closer = useCloser(timeline, path, window);
-  const latest = useRef(setWindow);
+  // While it moves, the chart moves by itself; what depends on the window follows when it rests.
   const follow = (chart: EChartsType) => {
-    const zoomed = () => {
-      const [zoom] = chart.getOption()["dataZoom"] as { startValue: number; endValue: number }[];
-      if (zoom) latest.current([Math.round(zoom.startValue), Math.round(zoom.endValue)]);
-    };
-    chart.on("datazoom", zoomed);
+    let resting: ReturnType<typeof setTimeout> | undefined;
+    chart.on("datazoom", () => {
+      clearTimeout(resting);
+      resting = setTimeout(() => {
+        if (chart.isDisposed()) return;
+        const [zoom] = chart.getOption()["dataZoom"] as { startValue: number; endValue: number }[];
+        if (zoom) setWindow([Math.round(zoom.startValue), Math.round(zoom.endValue)]);
+      }, REST_MS);
+    });
+    return () => clearTimeout(resting);
   };
   const peak = timeline.total_bytes.indexOf(Math.max(...timeline.total_bytes));
   return (

@@ -127,7 +127,7 @@ function Sides(props: { a: Simulation; b: Simulation; of: Prediction; and: Predi
 
 function Side({ name, simulation, ceiling }: { name: string; simulation: Simulation; ceiling: number }) {
   const path = `/v1/simulations/${simulation.id}/timeline`;
-  const timeline = useResource<Timeline>(`${path}?max_points=1500`);
+  const timeline = useResource<Timeline>(`${path}?max_points=1000`);
   const device = useDevice(simulation.request.device);
   const limit = device?.memory_bytes ? { label: `Memory of ${device.name}`, bytes: device.memory_bytes } : null;
   return (

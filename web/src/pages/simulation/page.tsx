@@ -43,7 +43,7 @@ function View({ simulation, path }: { simulation: Simulation; path: string }) {
 function Predicted(props: { simulation: Simulation; prediction: Prediction; path: string }) {
   const { simulation, prediction, path } = props;
   const device = useDevice(simulation.request.device);
-  const timeline = useResource<Timeline>(`${path}/timeline?max_points=1500`);
+  const timeline = useResource<Timeline>(`${path}/timeline?max_points=1000`);
   const limit = device?.memory_bytes ? { label: `Memory of ${device.name}`, bytes: device.memory_bytes } : null;
   return (
     <>
