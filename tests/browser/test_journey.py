@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app.cli.embedded import embedded_service
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.slow
 CONFIG = {"model_type": "gpt2", "n_layer": 2, "n_embd": 96, "n_head": 4, "vocab_size": 4000}
 LONG = 240_000  # ms: a worker's first trace imports torch, and the machine may be busy
 PICTURES = ROOT / "docs" / "images"
+PICTURING = "HEADROOM_PICTURES" in os.environ
 PICTURED = ("new", "simulation", "plan", "run", "compare")
 
 
@@ -105,11 +108,11 @@ class TestJourney:
         page.get_by_role("link", name="Change or plan").click()
         field(page, "Memory that the step may hold").fill(str(budget))
         page.get_by_text("What the plan may do").click()
-        field(page, "Points of the frontier").fill("2")
-        boxes = page.get_by_role("group", name="Techniques").get_by_role("checkbox")
-        for box in boxes.all():
-            box.uncheck()
-        page.get_by_label("micro-batches").last.check()
+        if not PICTURING:  # a picture shows all that a plan can do, which takes longer
+            field(page, "Points of the frontier").fill("2")
+            for box in page.get_by_role("group", name="Techniques").get_by_role("checkbox").all():
+                box.uncheck()
+            page.get_by_label("micro-batches").last.check()
         page.get_by_role("button", name="Plan for the budget").click()
         page.wait_for_url(re.compile("/plans/plan_"))
         expect(page.get_by_text("✓ It fits")).to_be_visible(timeout=LONG)
@@ -227,8 +230,10 @@ def unfold(page: Page) -> None:
 
 def take_picture(page: Page, name: str) -> None:
     """For the documents, where HEADROOM_PICTURES is set: they are committed."""
-    if os.environ.get("HEADROOM_PICTURES") and name in PICTURED:
+    if PICTURING and name in PICTURED:
         PICTURES.mkdir(exist_ok=True)
+        page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": 1280, "height": 960})
         page.wait_for_timeout(1_000)
-        page.screenshot(path=PICTURES / f"dashboard-{name}.png")
+        picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
+        picture.quantize(96).save(PICTURES / f"dashboard-{name}.png", optimize=True)

@@ -10,6 +10,11 @@ export function bytes(value: number): string {
   return `${fixed(value / MIB, Math.abs(value) < 10 * MIB ? 2 : 1)} MiB`;
 }
 
+/** The unit that `bytes` writes values up to this one in. */
+export function byteUnit(most: number): number {
+  return most >= GIB ? GIB : MIB;
+}
+
 export function exactBytes(value: number): string {
   return `${integer(value)} bytes`;
 }

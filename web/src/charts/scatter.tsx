@@ -23,6 +23,8 @@ export interface PointSeries {
 export interface Axis {
   name: string;
   format: (value: number) => string;
+  /** What its ticks are round multiples of, such as a MiB; default 1. */
+  unit?: number;
   log?: boolean;
   /** A line at this value, such as a budget. */
   mark?: { value: number; label: string } | null;
@@ -86,7 +88,7 @@ function scatterOption({ series, x, y }: Props, palette: Palette) {
       lineStyle: { color: palette.line, width: 1.5 },
       itemStyle: { color: COLOURS[index % COLOURS.length], borderColor: palette.ground, borderWidth: 1 },
       data: one.points.map((point) => ({
-        value: [point.x, point.y],
+        value: [point.x / (x.unit ?? 1), point.y / (y.unit ?? 1)],
         point,
         itemStyle: point.marked ? { color: palette.accent, borderColor: palette.text, borderWidth: 2 } : undefined,
       })),
@@ -100,7 +102,7 @@ interface Range {
   max: number;
 }
 
-function axis({ name, format, log, atLeast }: Axis, palette: Palette) {
+function axis({ name, format, log, atLeast, unit = 1 }: Axis, palette: Palette) {
   const style = axisStyle(palette);
   return {
     ...style,
@@ -111,17 +113,17 @@ function axis({ name, format, log, atLeast }: Axis, palette: Palette) {
     max: atLeast && ((range: Range) => Math.max(atLeast, Math.abs(range.min), Math.abs(range.max))),
     name,
     nameTextStyle: { ...style.nameTextStyle, align: "left" },
-    axisLabel: { ...style.axisLabel, formatter: format, hideOverlap: true },
+    axisLabel: { ...style.axisLabel, formatter: (value: number) => format(value * unit), hideOverlap: true },
   };
 }
 
-function marks({ mark }: Axis, palette: Palette) {
+function marks({ mark, unit = 1 }: Axis, palette: Palette) {
   if (!mark) return undefined;
   return {
     silent: true,
     symbol: "none",
     animation: false,
-    data: [{ xAxis: mark.value }],
+    data: [{ xAxis: mark.value / unit }],
     lineStyle: { color: palette.alarm, width: 2, type: "dashed" },
     label: { position: "insideEndTop", formatter: () => mark.label, color: palette.alarm, fontSize: 11, fontFamily: palette.font },
   };

@@ -8,7 +8,7 @@ import { Section } from "../../parts/section";
 import { ProblemView, problemOf } from "../../parts/states";
 import { StrategyView } from "../../parts/strategy";
 import { Bytes } from "../../parts/values";
-import { added, bytes } from "../../units";
+import { added, byteUnit, bytes } from "../../units";
 
 interface Choice {
   label: string;
@@ -81,8 +81,8 @@ function Plot(props: { points: Point[]; budget: number | null; onPick?: (point: 
   return (
     <Scatter
       series={[{ name: "frontier", points: ordered, joined: true }]}
-      x={{ name: "peak", format: bytes, mark: markOf(props.budget, ordered) }}
-      y={{ name: "step time over the unplanned step's", format: (value) => `× ${value.toFixed(2)}` }}
+      x={{ name: "peak", format: bytes, unit: byteUnit(ordered.at(-1)?.x ?? 0), mark: markOf(props.budget, ordered) }}
+      y={{ name: "step time over the unplanned step's", format: (value) => `× ${Number(value.toFixed(3))}` }}
       label={`Peak against step time of ${ordered.length} strategies; the table beside it has them.`}
       onPick={props.onPick}
     />
