@@ -24,14 +24,15 @@ export interface Problem {
   errors?: FieldError[] | null;
 }
 
+/** In the order in which they are stacked: what stays lies below what comes and goes. */
 export const CATEGORIES = [
   "parameters",
   "optimizer_state",
+  "buffers",
+  "inputs",
   "gradients",
   "activations",
   "temporaries",
-  "inputs",
-  "buffers",
   "workspace",
 ] as const;
 export type Category = (typeof CATEGORIES)[number];

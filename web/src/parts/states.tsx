@@ -24,21 +24,20 @@ export function Empty({ title, children }: { title: string; children?: Component
 }
 
 export function ProblemView({ problem, again }: { problem: Problem; again?: () => void }) {
+  const errors = problem.errors ?? [];
   return (
     <div class="problem" role="alert">
       <p class="problem-title">{problem.title}</p>
-      {problem.detail && <p>{problem.detail}</p>}
+      {errors.length === 0 && problem.detail && <p>{problem.detail}</p>}
       {problem.remedy && <p class="remedy">Remedy: {problem.remedy}</p>}
-      {problem.errors?.some((error) => error.remedy) && (
-        <ul>
-          {problem.errors.map((error) => (
-            <li>
-              <code>{error.pointer ?? error.parameter}</code> {error.detail}
-              {error.remedy && <span class="remedy">: {error.remedy}</span>}
-            </li>
-          ))}
-        </ul>
-      )}
+      <ul>
+        {errors.map((error) => (
+          <li>
+            <code>{error.pointer ?? error.parameter}</code> {error.detail}
+            {error.remedy && <span class="remedy">; {error.remedy}</span>}
+          </li>
+        ))}
+      </ul>
       {again && (
         <button type="button" onClick={again}>
           Try again

@@ -41,9 +41,18 @@ export const EXAMPLE_CONFIG = `{
 }`;
 const EXAMPLE_DESCRIPTION = `{
   "source": "layers",
-  "inputs": {"x": {"shape": ["batch", 784]}},
-  "nodes": [],
-  "outputs": []
+  "inputs": {"images": {"shape": [3, 32, 32]}},
+  "nodes": [
+    {"name": "conv", "op": "Conv2d", "inputs": ["images"],
+     "args": {"in_channels": 3, "out_channels": 32, "kernel_size": 3}},
+    {"name": "act", "op": "ReLU", "inputs": ["conv"]},
+    {"name": "pool", "op": "AdaptiveAvgPool2d", "inputs": ["act"], "args": {"output_size": 1}},
+    {"name": "flat", "op": "flatten", "inputs": ["pool"], "args": {"start_dim": 1}},
+    {"name": "head", "op": "Linear", "inputs": ["flat"],
+     "args": {"in_features": 32, "out_features": 10}}
+  ],
+  "outputs": ["head"],
+  "loss": "cross_entropy"
 }`;
 
 export function emptyDraft(): Draft {

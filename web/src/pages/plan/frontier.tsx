@@ -22,6 +22,7 @@ export function Frontier({ plan }: { plan: Plan }) {
   const choices = useMemo(() => choicesOf(plan), [plan]);
   const [index, setIndex] = useState(0);
   const chosen = choices[index];
+  const budget = liveBudget(plan);
   const points = useMemo(() => choices.map((choice, at) => pointOf(choice, at === index)), [choices, index]);
   if (!chosen) return null;
   return (
@@ -29,11 +30,17 @@ export function Frontier({ plan }: { plan: Plan }) {
       <div class="halves">
         <Plot
           points={points}
-          budget={plan.budget_bytes}
+          budget={budget}
           onPick={(point) => setIndex(points.indexOf(point))}
         />
-        <Points choices={choices} index={index} budget={plan.budget_bytes} choose={setIndex} />
+        <Points choices={choices} index={index} budget={budget} choose={setIndex} />
       </div>
+      {budget === null && (
+        <p class="note">
+          On {plan.request.device} the budget counts what the caching allocator reserves and the context takes; the
+          peaks here are live bytes.
+        </p>
+      )}
       <div class="chosen">
         <h3>
           {chosen.label}: <Bytes value={chosen.peak_bytes} />, {added(chosen.overhead.step_seconds_ratio)} time
@@ -43,6 +50,11 @@ export function Frontier({ plan }: { plan: Plan }) {
       </div>
     </Section>
   );
+}
+
+/** The budget, where live bytes are what has to stay within it: not behind a caching allocator. */
+function liveBudget(plan: Plan): number | null {
+  return plan.baseline?.reserved_bytes == null ? plan.budget_bytes : null;
 }
 
 function choicesOf(plan: Plan): Choice[] {
@@ -114,7 +126,7 @@ function Points(props: {
             <th scope="col" class="number">
               Time
             </th>
-            <th scope="col">Fits</th>
+            {props.budget !== null && <th scope="col">Fits</th>}
           </tr>
         </thead>
         <tbody>
@@ -135,7 +147,7 @@ function Points(props: {
                 <Bytes value={choice.peak_bytes} />
               </td>
               <td class="number">{added(choice.overhead.step_seconds_ratio)}</td>
-              <td>{props.budget === null ? "–" : choice.peak_bytes <= props.budget ? "✓" : "✕"}</td>
+              {props.budget !== null && <td>{choice.peak_bytes <= props.budget ? "✓ yes" : "✕ no"}</td>}
             </tr>
           ))}
         </tbody>
