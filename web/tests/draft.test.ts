@@ -40,3 +40,18 @@ it("makes a stored request again", () => {
   const stored = { ...body, workload: { ...(body["workload"] as object), image_size: null } };
   expect(planBody(draftOf(stored as never))).toEqual(body);
 });
+
+it("passes on what the form has no field for", () => {
+  const optimizer = { name: "sgd", momentum: 0.9 };
+  const body = {
+    ...simulationBody(draft({ config: '{"model_type": "gpt2"}' })),
+    workload: { mode: "train", batch_size: 1, sequence_length: 8, precision: "fp32", optimizer, distillation: { logits: "stored" } },
+    placement: [{ tier: "host" }],
+    strategy: { version: 1, checkpointing: "none", units: [], optimizer: {} },
+  };
+  const again = draftOf(body as never);
+  expect(simulationBody(again)).toMatchObject({ workload: { optimizer, distillation: { logits: "stored" } }, placement: [{ tier: "host" }] });
+  const other = { ...again, workload: { ...again.workload, optimizer: "adamw" } };
+  expect(simulationBody(other)["workload"]).toMatchObject({ optimizer: { name: "adamw" } });
+  expect(JSON.stringify(simulationBody(other))).not.toContain("momentum");
+});

@@ -23,6 +23,15 @@ export interface Draft {
   solver: string;
   frontierPoints: string;
   solveFor: string;
+  /** Of the request that the form started from: what it has no field for, and passes on. */
+  kept: Kept;
+}
+
+interface Kept {
+  optimizer: Record<string, unknown>;
+  workload: Record<string, unknown>;
+  simulation: Record<string, unknown>;
+  plan: Record<string, unknown>;
 }
 
 export const NUMBERS = [
@@ -83,6 +92,7 @@ export function emptyDraft(): Draft {
     solver: "milp",
     frontierPoints: "8",
     solveFor: "",
+    kept: { optimizer: {}, workload: {}, simulation: {}, plan: {} },
   };
 }
 
@@ -90,7 +100,7 @@ export function emptyDraft(): Draft {
 export function withPreset(draft: Draft, preset: Preset, size: string): Draft {
   const example = preset.examples[size]?.workload ?? {};
   const workload = { ...draft.workload, ...textsOf(example as Record<string, unknown>) };
-  return { ...draft, source: "preset", preset: preset.name, size, workload };
+  return { ...draft, source: "preset", preset: preset.name, size, workload, kept: emptyDraft().kept };
 }
 
 /** The draft that makes a stored request again. */
@@ -110,7 +120,19 @@ export function draftOf(request: SimulationRequest | PlanRequest): Draft {
     solver: plan.solver ?? draft.solver,
     frontierPoints: String(plan.frontier_points ?? draft.frontierPoints),
     solveFor: plan.solve_for ?? "",
+    kept: {
+      optimizer: request.workload.optimizer,
+      workload: given(request.workload as unknown as Record<string, unknown>, "distillation"),
+      simulation: given(request, "placement"),
+      plan: given(request, "units"),
+    },
   };
+}
+
+/** The field, where it has a value. */
+function given(holder: Record<string, unknown>, name: string): Record<string, unknown> {
+  const value = holder[name];
+  return value === null || value === undefined ? {} : { [name]: value };
 }
 
 function modelOf(draft: Draft, model: ModelDescription): Partial<Draft> {
@@ -231,7 +253,12 @@ function workloadBody(draft: Draft): Record<string, unknown> {
     if (name === "gradient_accumulation_steps" && mode !== "train") continue;
     if (draft.workload[name].trim() !== "") body[name] = Number(draft.workload[name]);
   }
-  if (mode === "train") body["optimizer"] = { name: optimizer };
+  if (mode === "train") {
+    // Arguments are of the optimizer that they were given for.
+    const same = draft.kept.optimizer["name"] === optimizer;
+    body["optimizer"] = same ? draft.kept.optimizer : { name: optimizer };
+    Object.assign(body, draft.kept.workload);
+  }
   if (mode === "generation") body["cache"] = cache;
   return body;
 }
@@ -242,6 +269,7 @@ export function simulationBody(draft: Draft): Record<string, unknown> {
     workload: workloadBody(draft),
     device: draft.device,
     ...(draft.strategy.trim() ? { strategy: parseObject(draft.strategy).value } : {}),
+    ...draft.kept.simulation,
   };
 }
 
@@ -256,6 +284,7 @@ export function planBody(draft: Draft): Record<string, unknown> {
     solver: draft.solver,
     frontier_points: Number(draft.frontierPoints),
     ...(draft.solveFor ? { solve_for: draft.solveFor } : {}),
+    ...draft.kept.plan,
   };
 }
 

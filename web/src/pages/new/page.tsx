@@ -38,6 +38,7 @@ export function NewPage() {
                 <Form
                   key={from}
                   start={origin.data ? draftOf(origin.data.request) : emptyDraft()}
+                  unplanned={origin.data && unplannedPeak(origin.data)}
                   models={catalogue}
                   devices={items}
                   techniques={techniques.data?.items ?? []}
@@ -51,8 +52,15 @@ export function NewPage() {
   );
 }
 
+/** What the step takes that the form starts from, with nothing applied. */
+function unplannedPeak(origin: Simulation | Plan): number | null {
+  const prediction = "baseline" in origin ? origin.baseline : origin.prediction;
+  return prediction?.peak_bytes ?? null;
+}
+
 interface FormProps {
   start: Draft;
+  unplanned: number | null;
   models: ModelCatalogue;
   devices: Device[];
   techniques: Technique[];
@@ -60,7 +68,7 @@ interface FormProps {
 
 type Kind = "simulations" | "plans";
 
-function Form({ start, models, devices, techniques }: FormProps) {
+function Form({ start, unplanned, models, devices, techniques }: FormProps) {
   const { route } = useLocation();
   const [draft, setDraft] = useState(start);
   const [refused, setRefused] = useState<Problem | null>(null);
@@ -93,7 +101,7 @@ function Form({ start, models, devices, techniques }: FormProps) {
         </div>
         <div>
           <StrategyPart {...part} />
-          <BudgetPart {...part} devices={devices} techniques={techniques} />
+          <BudgetPart {...part} unplanned={unplanned} devices={devices} techniques={techniques} />
           <Refusal problem={refused} />
           <div class="submit">
             <button class="primary" disabled={local.size > 0 || sending !== null}>

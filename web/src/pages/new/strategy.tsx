@@ -32,12 +32,14 @@ export function StrategyPart({ draft, change }: PartProps) {
   );
 }
 
-export function BudgetPart(props: PartProps & { devices: Device[]; techniques: Technique[] }) {
-  const { draft, change, devices, techniques } = props;
+export function BudgetPart(
+  props: PartProps & { devices: Device[]; techniques: Technique[]; unplanned: number | null },
+) {
+  const { draft, change, devices, techniques, unplanned } = props;
   const device = devices.find(({ name }) => name === draft.device);
   return (
     <Section title="Budget" note="of a plan">
-      <BudgetSlider draft={draft} change={change} capacity={device?.memory_bytes ?? null} />
+      <BudgetSlider draft={draft} change={change} capacity={device?.memory_bytes ?? null} unplanned={unplanned} />
       <details>
         <summary>What the plan may do</summary>
         <Techniques draft={draft} change={change} techniques={techniques} />
@@ -65,25 +67,36 @@ export function BudgetPart(props: PartProps & { devices: Device[]; techniques: T
   );
 }
 
-const LEAST = 2 ** 26; // 64 MiB
+const LEAST = 2 ** 24; // 16 MiB
 const MOST = 2 ** 38; // 256 GiB
 const STEPS = 240;
 
-/** A logarithmic scale, from 64 MiB to the memory of the device. */
-function BudgetSlider({ draft, change, capacity }: PartProps & { capacity: number | null }) {
-  const most = capacity ?? MOST;
+interface SliderProps extends PartProps {
+  /** Memory of the device, where it has a known one. */
+  capacity: number | null;
+  /** Peak of the step that the form started from. */
+  unplanned: number | null;
+}
+
+/** A logarithmic scale, up to the memory of the device, or to what the step takes anyhow. */
+function BudgetSlider({ draft, change, capacity, unplanned }: SliderProps) {
+  const most = Math.max(2 * LEAST, Math.min(capacity ?? MOST, unplanned ?? MOST));
   const value = parseBytes(draft.budget) ?? most;
   const ratio = Math.log(Math.max(value, LEAST) / LEAST) / Math.log(most / LEAST);
   const slide = (step: number) => {
     const chosen = LEAST * (most / LEAST) ** (step / STEPS);
     change({ budget: step >= STEPS ? "" : rounded(chosen) });
   };
+  const hints = [
+    capacity ? `at most ${bytes(capacity)}, that of ${draft.device}` : "such as 8GiB; empty: what the device has",
+    unplanned ? `what this starts from takes ${bytes(unplanned)}` : null,
+  ];
   return (
     <>
       <Field
         label="Memory that the step may hold"
         pointer="/budget/memory"
-        hint={capacity ? `at most ${bytes(capacity)}, that of ${draft.device}` : "such as 8GiB; empty: what the device has"}
+        hint={hints.filter(Boolean).join("; ")}
       >
         <TextInput
           value={draft.budget}
@@ -93,7 +106,7 @@ function BudgetSlider({ draft, change, capacity }: PartProps & { capacity: numbe
       </Field>
       <input
         type="range"
-        aria-label="Budget, from 64 MiB on, logarithmic"
+        aria-label="Budget, from 16 MiB on, logarithmic"
         aria-valuetext={bytes(value)}
         min={0}
         max={STEPS}
