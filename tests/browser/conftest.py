@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from app.dashboard.site import BUILT
 from tests.browser.watched import Watched
@@ -28,6 +28,7 @@ def chromium():
         pytest.skip("NO CHROMIUM: install the package `chromium` to run these tests")
     if not (BUILT / "index.html").exists():
         pytest.skip("THE DASHBOARD IS NOT BUILT: run `make dashboard` to run these tests")
+    expect.set_options(timeout=30_000)  # ms: the machine may be busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from app.cli.embedded import embedded_service
 from tests.browser.watched import ROOT, overflow, serious_violations
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CONFIG = {"model_type": "gpt2", "n_layer": 2, "n_embd": 96, "n_head": 4, "vocab_size": 4000}
 LONG = 240_000  # ms: a worker's first trace imports torch, and the machine may be busy
@@ -156,6 +156,14 @@ class TestJourney:
         groups = page.get_by_role("region", name="Errors by device and model type")
         expect(groups.locator("tbody tr")).to_have_count(1)
 
+    def test_a_run_of_someone_else_appears_by_itself(self, service, open_page, addresses):
+        page = open_page(f"{service.url}/runs")
+        rows = page.get_by_role("region", name="Runs").locator("tbody tr")
+        expect(rows).to_have_count(1)
+        service.run(addresses["simulation"].rpartition("/")[2], {}, lambda *_: None)
+        expect(rows).to_have_count(2)
+        expect(rows.first).to_contain_text("succeeded")
+
     def test_lists_are_filtered_by_their_address(self, service, open_page, addresses):
         page = open_page(f"{service.url}/simulations")
         rows = page.get_by_role("region", name="Simulations").locator("tbody tr")
@@ -214,6 +222,7 @@ class TestEveryView:
         for name, address in views(service, addresses).items():
             page.goto(address)
             settle(page)
+            unfold(page)
             too_wide[name] = overflow(page)
         assert {name: pixels for name, pixels in too_wide.items() if pixels} == {}
 

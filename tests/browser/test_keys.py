@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tests.browser.watched import ROOT, serious_violations
 from tests.e2e.server import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

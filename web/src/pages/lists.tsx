@@ -16,11 +16,13 @@ const FILTERS: Filter[] = [
 const MODE: Filter = { name: "mode", label: "Mode", options: ["train", "inference", "generation"] };
 const FEASIBLE: Filter = { name: "feasible", label: "Feasible", options: [["true", "yes"], ["false", "no"]] };
 
-const START = (
-  <a class="button primary" href="/new">
-    New
-  </a>
-);
+function Start() {
+  return (
+    <a class="button primary" href="/new">
+      New
+    </a>
+  );
+}
 
 function When({ at }: { at: string }) {
   return (
@@ -49,7 +51,7 @@ function fits(value: boolean | null | undefined) {
 export function SimulationList() {
   return (
     <>
-      <PageHead title="Simulations" actions={START} />
+      <PageHead title="Simulations" actions={<Start />} />
       <Section title="Stored" note="newest first">
         <Listing<Simulation> path="/v1/simulations" kind="simulation" filters={[...FILTERS, MODE]}>
           {(items, filtered) =>
@@ -81,7 +83,7 @@ const PLAN_COLUMNS: Column<Plan>[] = [
 export function PlanList() {
   return (
     <>
-      <PageHead title="Plans" actions={START} />
+      <PageHead title="Plans" actions={<Start />} />
       <Section title="Stored" note="newest first">
         <Listing<Plan> path="/v1/plans" kind="plan" filters={[...FILTERS, FEASIBLE]}>
           {(items, filtered) =>
