@@ -6,6 +6,11 @@
 #                  large image
 ARG PYTHON_VERSION=3.11
 
+FROM node:22-slim AS dashboard
+WORKDIR /src/web
+COPY web ./
+RUN npm ci && npm run build
+
 FROM python:${PYTHON_VERSION}-slim AS build
 ARG TORCH_INDEX=""
 ARG TORCH_VARIANT=cpu
@@ -35,6 +40,7 @@ COPY planner planner
 COPY profiler profiler
 COPY headroom_client headroom_client
 COPY app app
+COPY --from=dashboard /src/app/dashboard/static app/dashboard/static
 # Editable, since the migrations are found beside the package.
 RUN pip install --no-deps --editable .; \
     python -m compileall -q app headroom_client planner profiler; \

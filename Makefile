@@ -22,12 +22,25 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 # A hub is never asked, in no target.
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install demo serve test docs lint format constraints clean
+# The dashboard: what it is built from, and the page that stands for all that is built.
+WEB := web/index.html web/package-lock.json $(wildcard web/*.json web/*.ts) $(shell find web/src web/public -type f)
+PAGE := app/dashboard/static/index.html
+NPM := PYTHON=$(abspath $(BIN)/python) web/npm.sh
+
+.PHONY: help install dashboard demo serve test docs lint format constraints clean
 
 help: ## print this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
-install: $(STAMP) ## make .venv with everything pinned, and the command `headroom` in it
+install: $(STAMP) ## make .venv with everything pinned, and the command `headroom` in it; build the dashboard
+	@$(MAKE) --no-print-directory dashboard || \
+		echo "The dashboard is not built; everything else works without it. Again: make dashboard" >&2
+
+dashboard: $(PAGE) ## build what the service shows at /, from web/ (Node.js 20.19 or newer)
+
+$(PAGE): $(WEB) | $(STAMP)
+	@$(NPM) ci --loglevel=error
+	@$(NPM) run --silent build
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Headroom needs Python 3.11 or newer (make install PYTHON=...)" >&2; exit 1; }
@@ -47,6 +60,7 @@ serve: install ## start the service with one local worker
 
 test: install ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@test ! -e $(PAGE) || $(NPM) test --silent
 
 docs: install ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
@@ -67,4 +81,4 @@ constraints: ## write constraints.txt anew from what .venv holds
 	mv constraints.new constraints.txt
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) app/dashboard/static web/node_modules build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

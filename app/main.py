@@ -13,7 +13,6 @@ from typing import Any
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse
 from fastapi.telemetry import TelemetryConfig
 from limits import parse as parse_rate
 
@@ -21,6 +20,7 @@ from app.access.guard import OPEN, Guard
 from app.access.headers import SecurityHeaders
 from app.catalogue import endpoints as catalogue
 from app.context import Context
+from app.dashboard.site import Dashboard
 from app.database import Database
 from app.design_searches import endpoints as design_searches
 from app.devices import endpoints as devices
@@ -136,7 +136,6 @@ def create_app(
         metrics.router,
     ):
         app.include_router(router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
     problems.install(app, known_fields(*_BODIES))
     metrics.install(app)
     app.add_middleware(
@@ -162,16 +161,12 @@ def create_app(
                 "X-Request-ID",
             ],
         )
+    app.add_middleware(Dashboard)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestTelemetry)
     app.add_middleware(CorrelationIdMiddleware)
     _complete_openapi(app, settings.auth == "on")
     return app
-
-
-async def _to_docs() -> RedirectResponse:
-    """Where a person who opens the service in a browser finds something."""
-    return RedirectResponse("/docs")
 
 
 async def _warm_up(context: Context) -> None:

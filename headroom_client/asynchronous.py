@@ -183,6 +183,11 @@ class AsyncClient:
         path = f"{path_of(resource_id)}/timeline"
         return dict(await self.call("GET", path, parameters={"max_points": max_points}))
 
+    async def peak(self, resource_id: str, max_tensors: int = 100) -> Json:
+        """What is alive at the peak of a simulation or a plan, by module and tensor."""
+        path = f"{path_of(resource_id)}/peak"
+        return dict(await self.call("GET", path, parameters={"max_tensors": max_tensors}))
+
     async def graph(self, resource_id: str, depth: int | None = None) -> Json:
         """The computation graph, as `networkx.node_link_graph` reads it."""
         parameters = {} if depth is None else {"depth": depth}

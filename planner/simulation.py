@@ -87,16 +87,20 @@ def phases_of_last_step(tape: Tape) -> list[int]:
     return [index for index, name in enumerate(tape.phases) if name.startswith(last)]
 
 
-def timeline(tape: Tape, max_points: int = 2_000) -> dict[str, Any]:
+def timeline(
+    tape: Tape, max_points: int = 2_000, first_event: int = 0, end_event: int | None = None
+) -> dict[str, Any]:
     """Live bytes over events by category, thinned to `max_points` buckets without losing any
-    bucket's peak.
+    bucket's peak; of the events from `first_event` to before `end_event`, at least one.
 
     Returns series of equal length: `event`, `total_bytes` and one of `bytes_by_category` each,
     sampled where the total of the bucket is highest, `reserved_bytes` where the device has a
-    caching allocator (else None), and `phases` with their first and end event.
+    caching allocator (else None), and all `phases` with their first and end event.
     """
     live = tape.live_bytes
-    chosen = _bucket_peaks(live, max_points)
+    first = min(first_event, len(live) - 1)
+    end = len(live) if end_event is None else max(first + 1, end_event)
+    chosen = _bucket_peaks(live[first:end], max_points) + first
     events = tape.events
     storages = np.where(events < 0, ~events, events)
     signed = np.where(events < 0, -1, 1) * tape.storage_bytes[storages]

@@ -1,4 +1,4 @@
-"""What is computed from the tape of a simulation or a plan: timeline, graph and files."""
+"""What is computed from the tape of a simulation or a plan: timeline, peak, graph and files."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ Depth = Annotated[
     ),
 ]
 MaxPoints = Annotated[int, Query(ge=10, le=20_000, description="most points of a series")]
+FirstEvent = Annotated[int, Query(ge=0, le=2**53, description="only from this event on")]
+EndEvent = Annotated[int | None, Query(ge=1, le=2**53, description="only before this event")]
+Tensors = Annotated[int, Query(ge=0, le=1_000, description="most tensors, the largest first")]
 
 
 class ExportFormat(StrEnum):
@@ -52,8 +55,10 @@ _MEDIA = {
 }
 
 
-async def predicted_timeline(context: Context, job: Job, max_points: int) -> dict[str, Any]:
-    """Live bytes over the workload, JSON-ready.
+async def predicted_timeline(
+    context: Context, job: Job, max_points: int, first_event: int = 0, end_event: int | None = None
+) -> dict[str, Any]:
+    """Live bytes over the workload or a window of its events, JSON-ready.
 
     Raises:
         Conflict: the job has not succeeded.
@@ -62,7 +67,22 @@ async def predicted_timeline(context: Context, job: Job, max_points: int) -> dic
     def work(data: bytes) -> dict[str, Any]:
         from planner.simulation import timeline
 
-        return timeline(Tape.load(data), max_points)
+        return timeline(Tape.load(data), max_points, first_event, end_event)
+
+    return await compute(context, job, artifacts.TAPE, work)
+
+
+async def predicted_peak(context: Context, job: Job, tensors: int) -> dict[str, Any]:
+    """What is alive at the peak by module and tensor, JSON-ready.
+
+    Raises:
+        Conflict: the job has not succeeded.
+    """
+
+    def work(data: bytes) -> dict[str, Any]:
+        from planner.peak import peak
+
+        return peak(Tape.load(data), tensors)
 
     return await compute(context, job, artifacts.TAPE, work)
 

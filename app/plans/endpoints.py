@@ -16,7 +16,17 @@ from app.jobs.headers import (
     SharedQuery,
 )
 from app.jobs.schemas import Sharing, problems
-from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape, predicted_timeline
+from app.jobs.tape import (
+    Depth,
+    EndEvent,
+    ExportFormat,
+    FirstEvent,
+    MaxPoints,
+    Tensors,
+    export_tape,
+    predicted_peak,
+    predicted_timeline,
+)
 from app.kit.json_body import StrictJsonRoute
 from app.models import Plan
 from app.plans import service
@@ -103,11 +113,22 @@ async def delete(plan_id: str, context: ContextDep) -> PlanResource | Response:
 
 @router.get("/{plan_id}/timeline", operation_id="getPlanTimeline", responses=problems(404, 409))
 async def timeline(
-    plan_id: str, context: ContextDep, max_points: MaxPoints = 2_000
+    plan_id: str,
+    context: ContextDep,
+    max_points: MaxPoints = 2_000,
+    first_event: FirstEvent = 0,
+    end_event: EndEvent = None,
 ) -> dict[str, Any]:
     """Live bytes of the planned step by category; of the smallest one where nothing fits."""
     plan = await jobs.read(context, Plan, plan_id)
-    return await predicted_timeline(context, plan, max_points)
+    return await predicted_timeline(context, plan, max_points, first_event, end_event)
+
+
+@router.get("/{plan_id}/peak", operation_id="getPlanPeak", responses=problems(404, 409))
+async def peak(plan_id: str, context: ContextDep, max_tensors: Tensors = 100) -> dict[str, Any]:
+    """What is alive at the peak of the planned step; of the smallest one where nothing fits."""
+    plan = await jobs.read(context, Plan, plan_id)
+    return await predicted_peak(context, plan, max_tensors)
 
 
 @router.get("/{plan_id}/graph", operation_id="getPlanGraph", responses=GRAPH_RESPONSES)

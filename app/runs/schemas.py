@@ -106,6 +106,10 @@ class RunResource(JobResource):
 
     simulation_id: str | None = None
     plan_id: str | None = None
+    model_type: str | None = None
+    task: str | None = None
+    mode: str | None = None
+    device: str = Field(description="profile that was predicted for")
     labels: dict[str, str]
     predicted: Predicted
     measured: Measured | None = None

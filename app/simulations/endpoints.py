@@ -16,7 +16,17 @@ from app.jobs.headers import (
     SharedQuery,
 )
 from app.jobs.schemas import Sharing, problems
-from app.jobs.tape import Depth, ExportFormat, MaxPoints, export_tape, predicted_timeline
+from app.jobs.tape import (
+    Depth,
+    EndEvent,
+    ExportFormat,
+    FirstEvent,
+    MaxPoints,
+    Tensors,
+    export_tape,
+    predicted_peak,
+    predicted_timeline,
+)
 from app.kit.json_body import StrictJsonRoute
 from app.models import Simulation
 from app.simulations import service
@@ -102,11 +112,27 @@ async def delete(simulation_id: str, context: ContextDep) -> SimulationResource 
     "/{simulation_id}/timeline", operation_id="getSimulationTimeline", responses=problems(404, 409)
 )
 async def timeline(
-    simulation_id: str, context: ContextDep, max_points: MaxPoints = 2_000
+    simulation_id: str,
+    context: ContextDep,
+    max_points: MaxPoints = 2_000,
+    first_event: FirstEvent = 0,
+    end_event: EndEvent = None,
 ) -> dict[str, Any]:
-    """Live bytes over the workload by category, thinned without losing a peak."""
+    """Live bytes over the workload by category, thinned without losing a peak.
+
+    A window of events has as many points as the whole, so that one can look closely.
+    """
     simulation = await jobs.read(context, Simulation, simulation_id)
-    return await predicted_timeline(context, simulation, max_points)
+    return await predicted_timeline(context, simulation, max_points, first_event, end_event)
+
+
+@router.get("/{simulation_id}/peak", operation_id="getSimulationPeak", responses=problems(404, 409))
+async def peak(
+    simulation_id: str, context: ContextDep, max_tensors: Tensors = 100
+) -> dict[str, Any]:
+    """What is alive at the peak: every module, and the largest tensors with what made them."""
+    simulation = await jobs.read(context, Simulation, simulation_id)
+    return await predicted_peak(context, simulation, max_tensors)
 
 
 @router.get("/{simulation_id}/graph", operation_id="getSimulationGraph", responses=GRAPH_RESPONSES)

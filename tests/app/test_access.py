@@ -59,7 +59,7 @@ def test_keys_differ_and_name_themselves():
     assert prefix_of(one.text + "x") is None
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json", "/", "/runs/x"])
 def test_what_anyone_may_see(guarded, path):
     assert guarded.get(path).status_code in (200, 503)
 

@@ -201,7 +201,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("name", ["plan_", "sim_" + "0" * 28, "%00", "plan_" + "0" * 28])
     def test_an_id_that_there_is_not(self, client, name):
-        for path in ("", "/timeline", "/graph", "/export?format=graphml"):
+        for path in ("", "/timeline", "/peak", "/graph", "/export?format=graphml"):
             assert client.get(f"{URL}/{name}{path}").status_code == 404, path
         assert client.delete(f"{URL}/{name}").status_code == 404
 

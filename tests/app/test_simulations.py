@@ -213,7 +213,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("name", ["sim_", "run_x", "%00", "sim_" + "0" * 28, "a" * 500])
     def test_an_id_that_there_is_not(self, client, name):
-        for path in ("", "/timeline", "/graph", "/export?format=graphml"):
+        for path in ("", "/timeline", "/peak", "/graph", "/export?format=graphml"):
             response = client.get(f"{URL}/{name}{path}")
             assert response.status_code == 404, path
             assert response.json()["type"] == "not-found"

@@ -37,6 +37,7 @@ for kind in _KINDS:
     _METHODS[f"list{plural.title().replace('_', '')}"] = f"list_{plural}"
     _METHODS |= {f"get{kind}Timeline": "timeline", f"get{kind}Graph": "graph"}
     _METHODS |= {f"export{kind}": "export", f"update{kind}": "share"}
+    _METHODS[f"get{kind}Peak"] = "peak"
 
 
 @pytest.fixture(scope="module")

@@ -45,3 +45,15 @@ def test_a_thinned_timeline_keeps_the_peak(tape, points):
     for index, total in enumerate(series["total_bytes"]):
         assert sum(values[index] for values in series["bytes_by_category"].values()) == total
     assert [phase["name"] for phase in series["phases"]] == tape.phases
+
+
+def test_a_window_of_the_timeline_is_exact(tape):
+    series = timeline(tape, 10, first_event=2, end_event=5)
+    assert series["event"] == [2, 3, 4]
+    assert series["total_bytes"] == tape.live_bytes[2:5].tolist()
+    assert series["event_count"] == 7
+
+
+@pytest.mark.parametrize(("first", "end"), [(6, 2), (100, None), (0, 10**6)])
+def test_a_window_beyond_the_tape_ends_with_it(tape, first, end):
+    assert timeline(tape, 10, first, end)["event"][-1] == 6

@@ -1,0 +1,109 @@
+import type { ComponentChildren } from "preact";
+import { useChanges, useResource } from "../api/hooks";
+import type { Job, Page, Plan, Run, Simulation } from "../api/types";
+import { modelName, workloadText } from "../describe";
+import { Section, PageHead } from "../parts/section";
+import { Await, Empty } from "../parts/states";
+import { Bytes, Status } from "../parts/values";
+import { ago, relativeError } from "../units";
+
+const NEWEST = "?limit=6";
+
+export function Home() {
+  const simulations = useResource<Page<Simulation>>(`/v1/simulations${NEWEST}`);
+  const plans = useResource<Page<Plan>>(`/v1/plans${NEWEST}`);
+  const runs = useResource<Page<Run>>(`/v1/runs${NEWEST}`);
+  useChanges(["simulation", "plan", "run"], () => {
+    simulations.reload();
+    plans.reload();
+    runs.reload();
+  });
+  return (
+    <>
+      <PageHead
+        title="Headroom"
+        actions={
+          <a class="button primary" href="/new">
+            New prediction or plan
+          </a>
+        }
+      >
+        Where the memory of a PyTorch workload goes, what makes it fit, and whether the prediction held.
+      </PageHead>
+      <div class="columns">
+        <Section title="Simulations" actions={<a href="/simulations">All</a>}>
+          <Await loaded={simulations}>
+            {(page) => (
+              <Newest items={page.items} path="/simulations" empty="Nothing predicted yet" start>
+                {(item) => ({
+                  name: modelName(item.request.model),
+                  value: <Bytes value={item.prediction?.peak_bytes} />,
+                  words: `${workloadText(item.request.workload)} on ${item.request.device}`,
+                })}
+              </Newest>
+            )}
+          </Await>
+        </Section>
+        <Section title="Plans" actions={<a href="/plans">All</a>}>
+          <Await loaded={plans}>
+            {(page) => (
+              <Newest items={page.items} path="/plans" empty="Nothing planned yet" start>
+                {(item) => ({
+                  name: modelName(item.request.model),
+                  value: <Bytes value={item.prediction?.peak_bytes} />,
+                  words: `${workloadText(item.request.workload)} on ${item.request.device}`,
+                })}
+              </Newest>
+            )}
+          </Await>
+        </Section>
+        <Section title="Runs" actions={<a href="/runs">All</a>}>
+          <Await loaded={runs}>
+            {(page) => (
+              <Newest items={page.items} path="/runs" empty="Nothing measured yet">
+                {(item) => ({
+                  name: item.model_type ?? "layers",
+                  value: item.relative_error === null ? "–" : relativeError(item.relative_error),
+                  words: `of a ${item.plan_id ? "plan" : "simulation"} for ${item.device}`,
+                })}
+              </Newest>
+            )}
+          </Await>
+        </Section>
+      </div>
+    </>
+  );
+}
+
+function Newest<Item extends Job>(props: {
+  items: Item[];
+  path: string;
+  empty: string;
+  start?: boolean;
+  children: (item: Item) => { name: string; value: ComponentChildren; words: string };
+}) {
+  if (props.items.length === 0) {
+    return (
+      <Empty title={props.empty}>
+        {props.start ? <a href="/new">Describe a model</a> : <p>Run a simulation or a plan from its page.</p>}
+      </Empty>
+    );
+  }
+  return (
+    <ul class="rows">
+      {props.items.map((item) => {
+        const { name, value, words } = props.children(item);
+        return (
+          <li>
+            <a href={`${props.path}/${item.id}`}>{name}</a>
+            <span class="row-value">{value}</span>
+            <small>{words}</small>
+            <small>
+              <Status status={item.status} /> <time dateTime={item.created_at}>{ago(item.created_at)}</time>
+            </small>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}

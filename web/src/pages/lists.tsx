@@ -1,0 +1,109 @@
+import type { Plan, Simulation } from "../api/types";
+import { modelName, strategyText, workloadText } from "../describe";
+import { Listing, STATUSES, type Filter } from "../parts/listing";
+import { PageHead, Section } from "../parts/section";
+import { Empty } from "../parts/states";
+import { Table, type Column } from "../parts/table";
+import { Bytes, Status } from "../parts/values";
+import { added, ago, moment } from "../units";
+
+const FILTERS: Filter[] = [
+  { name: "status", label: "Status", options: STATUSES },
+  { name: "model_type", label: "Model type" },
+  { name: "task", label: "Task" },
+  { name: "device", label: "Device" },
+];
+const MODE: Filter = { name: "mode", label: "Mode", options: ["train", "inference", "generation"] };
+const FEASIBLE: Filter = { name: "feasible", label: "Feasible", options: [["true", "yes"], ["false", "no"]] };
+
+function Start() {
+  return (
+    <a class="button primary" href="/new">
+      New
+    </a>
+  );
+}
+
+function When({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={moment(at)}>
+      {ago(at)}
+    </time>
+  );
+}
+
+const SIMULATION_COLUMNS: Column<Simulation>[] = [
+  { title: "Model", cell: (item) => <a href={`/simulations/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Workload", cell: (item) => workloadText(item.request.workload) },
+  { title: "Device", cell: (item) => item.request.device },
+  { title: "Strategy", cell: (item) => strategyText(item.request.strategy) },
+  { title: "Peak", number: true, cell: (item) => <Bytes value={item.prediction?.peak_bytes} /> },
+  { title: "Fits", cell: (item) => fits(item.prediction?.fits) },
+  { title: "Status", cell: (item) => <Status status={item.status} /> },
+  { title: "Asked", cell: (item) => <When at={item.created_at} /> },
+];
+
+function fits(value: boolean | null | undefined) {
+  if (value === null || value === undefined) return <span class="none">–</span>;
+  return value ? "✓ yes" : "✕ no";
+}
+
+export function SimulationList() {
+  return (
+    <>
+      <PageHead title="Simulations" actions={<Start />} />
+      <Section title="Stored" note="newest first">
+        <Listing<Simulation> path="/v1/simulations" kind="simulation" filters={[...FILTERS, MODE]}>
+          {(items, filtered) =>
+            items.length === 0 ? (
+              <Nothing what="simulation" filtered={filtered} />
+            ) : (
+              <Table label="Simulations" columns={SIMULATION_COLUMNS} rows={items} />
+            )
+          }
+        </Listing>
+      </Section>
+    </>
+  );
+}
+
+const PLAN_COLUMNS: Column<Plan>[] = [
+  { title: "Model", cell: (item) => <a href={`/plans/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Workload", cell: (item) => workloadText(item.request.workload) },
+  { title: "Device", cell: (item) => item.request.device },
+  { title: "Budget", number: true, cell: (item) => <Bytes value={item.budget_bytes ?? item.request.budget.memory} /> },
+  { title: "Unplanned", number: true, cell: (item) => <Bytes value={item.baseline?.peak_bytes} /> },
+  { title: "Planned", number: true, cell: (item) => <Bytes value={item.prediction?.peak_bytes} /> },
+  { title: "Step time", number: true, cell: (item) => (item.overhead ? added(item.overhead.step_seconds_ratio) : "–") },
+  { title: "Feasible", cell: (item) => fits(item.feasible) },
+  { title: "Status", cell: (item) => <Status status={item.status} /> },
+  { title: "Asked", cell: (item) => <When at={item.created_at} /> },
+];
+
+export function PlanList() {
+  return (
+    <>
+      <PageHead title="Plans" actions={<Start />} />
+      <Section title="Stored" note="newest first">
+        <Listing<Plan> path="/v1/plans" kind="plan" filters={[...FILTERS, FEASIBLE]}>
+          {(items, filtered) =>
+            items.length === 0 ? (
+              <Nothing what="plan" filtered={filtered} />
+            ) : (
+              <Table label="Plans" columns={PLAN_COLUMNS} rows={items} />
+            )
+          }
+        </Listing>
+      </Section>
+    </>
+  );
+}
+
+function Nothing({ what, filtered }: { what: string; filtered: boolean }) {
+  if (filtered) return <Empty title={`No ${what} matches`}>Change a filter, or set all to any.</Empty>;
+  return (
+    <Empty title={`There is no ${what} yet`}>
+      <a href="/new">Describe a model and a workload</a>
+    </Empty>
+  );
+}

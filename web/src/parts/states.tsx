@@ -1,0 +1,68 @@
+/** How a view says that it is loading, empty, or went wrong. */
+
+import type { ComponentChildren } from "preact";
+import { ApiError } from "../api/client";
+import type { Problem } from "../api/types";
+import type { Loaded } from "../api/hooks";
+
+export function Loading({ what = "Loading" }: { what?: string }) {
+  return (
+    <p class="state loading" role="status">
+      <span class="spinner" aria-hidden="true" />
+      {what} …
+    </p>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="state empty">
+      <p class="empty-title">{title}</p>
+      {children}
+    </div>
+  );
+}
+
+export function ProblemView({ problem, again }: { problem: Problem; again?: () => void }) {
+  const errors = problem.errors ?? [];
+  return (
+    <div class="problem" role="alert">
+      <p class="problem-title">{problem.title}</p>
+      {errors.length === 0 && problem.detail && <p>{problem.detail}</p>}
+      {problem.remedy && <p class="remedy">Remedy: {problem.remedy}</p>}
+      <ul>
+        {errors.map((error) => (
+          <li>
+            <code>{error.pointer ?? error.parameter}</code> {error.detail}
+            {error.remedy && <span class="remedy">; {error.remedy}</span>}
+          </li>
+        ))}
+      </ul>
+      {again && (
+        <button type="button" onClick={again}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ApiError) return error.problem;
+  const detail = error instanceof Error ? error.message : String(error);
+  return { type: "dashboard", title: "The dashboard cannot show this", detail };
+}
+
+/** The data when it is there; until then, that it loads or why it does not come. */
+export function Await<Data>(props: {
+  loaded: Loaded<Data>;
+  what?: string;
+  children: (data: Data) => ComponentChildren;
+}) {
+  const { loaded } = props;
+  if (loaded.error !== null) {
+    return <ProblemView problem={problemOf(loaded.error)} again={loaded.reload} />;
+  }
+  if (loaded.data === null) return <Loading what={props.what} />;
+  return <>{props.children(loaded.data)}</>;
+}
