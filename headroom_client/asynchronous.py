@@ -96,11 +96,23 @@ class AsyncClient:
 
         A run that is out of memory is an answer: its `status` says so. `of` may be an id.
         """
-        resource_id = of if isinstance(of, str) else of.id
-        name = "plan_id" if resource_id.startswith("plan_") else "simulation_id"
-        body: Json = {name: resource_id, **({"labels": dict(labels)} if labels else {})}
+        name = "plan_id" if _id(of).startswith("plan_") else "simulation_id"
+        body: Json = {name: _id(of), **({"labels": dict(labels)} if labels else {})}
         flow = self._submit("/v1/runs", body, wait, on_progress)
         return Run.model_validate(await self.follow(flow))
+
+    async def report(
+        self,
+        of: Simulation | Plan | str,
+        measured: Mapping[str, Any],
+        environment: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Store what one's own script measured as a run; `measured` has at least `peak_bytes`."""
+        name = "plan_id" if _id(of).startswith("plan_") else "simulation_id"
+        body: Json = {name: _id(of), "measured": dict(measured)}
+        if environment is not None:
+            body["environment"] = dict(environment)
+        return Run.model_validate(await self.follow(self._submit("/v1/runs", body, None, None)))
 
     async def sweep(
         self,
@@ -316,3 +328,7 @@ class AsyncClient:
 
 def _json(body: Body) -> Any:
     return body.model_dump(mode="json") if isinstance(body, BaseModel) else dict(body)
+
+
+def _id(of: Simulation | Plan | str) -> str:
+    return of if isinstance(of, str) else of.id

@@ -14,6 +14,28 @@ from planner.prediction import Phase
 from profiler.measured import Measured
 
 
+class Reported(BaseModel):
+    """What somebody's own training script took, measured there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    peak_bytes: int = Field(ge=0, lt=2**53, description="most live bytes at any point")
+    reserved_bytes: int | None = Field(None, ge=0, lt=2**53)
+    device_bytes: int | None = Field(None, ge=0, lt=2**53)
+    step_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
+    notes: list[Annotated[str, Field(max_length=1_000)]] = Field([], max_length=20)
+
+
+class Environment(BaseModel):
+    """Where a reported run was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    versions: dict[LabelName, Annotated[str, Field(max_length=100)]] = Field({}, max_length=60)
+    device: Annotated[str, Field(max_length=200)] | SkipJsonSchema[None] = None
+    reported_by: Annotated[str, Field(max_length=100)] | SkipJsonSchema[None] = None
+
+
 class RunCreate(BaseModel):
     """The body of `POST /v1/runs`."""
 
@@ -42,6 +64,14 @@ class RunCreate(BaseModel):
         max_length=20,
         description="what the worker must have; default: the kind of the device predicted for, "
         "and where that is cuda its profile: a card that a built-in profile describes",
+    )
+    measured: Reported | SkipJsonSchema[None] = Field(
+        default=None,
+        description="of a run that was made elsewhere, such as by one's own training script: it is "
+        "stored as it is reported, and no worker runs anything",
+    )
+    environment: Environment | SkipJsonSchema[None] = Field(
+        default=None, description="where it was measured; with measured only"
     )
 
 

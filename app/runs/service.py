@@ -13,6 +13,7 @@ from app.jobs.service import compute
 from app.jobs.tape import predicted_timeline
 from app.kit.ids import new_id
 from app.models import JobStatus, Plan, Run, Simulation
+from app.runs.reported import reported_run
 from app.runs.schemas import RunCreate
 from app.runs.subject import Subject, find_subject, refuse_unless_one
 from app.workers.service import choose_queue
@@ -50,6 +51,11 @@ async def _submit(
     if key is not None and (known := await idempotency.find(session, caller, Run, key, body)):
         return known, False
     subject = await find_subject(session, caller, body)
+    if body.measured is not None:
+        run = await reported_run(session, context, body, subject, shared)
+        if key is not None:
+            await idempotency.remember(session, caller, run, key, body)
+        return run, True
     labels = await _labels(session, body, subject)
     queue = await choose_queue(session, context.settings, labels)
     await turns.admit(session, caller)

@@ -41,6 +41,14 @@ def refuse_unless_one(body: RunCreate) -> None:
         raise InvalidRequest.at(
             "/simulation_id", "is needed, or plan_id", "add one of these two fields"
         )
+    if body.measured is None and body.environment is not None:
+        raise InvalidRequest.at(
+            "/environment", "is that of what was measured", "add measured, or leave it out"
+        )
+    if body.measured is not None and body.labels:
+        raise InvalidRequest.at(
+            "/labels", "choose a worker, and no worker runs what is reported", "leave them out"
+        )
     if body.simulation_id is not None and body.plan_id is not None:
         raise InvalidRequest.at(
             "/plan_id",
