@@ -12,6 +12,8 @@ import importlib
 
 import torch
 
+from planner.versions import versions
+
 _MODULES = (
     "torch._dynamo",
     "torch._meta_registrations",
@@ -48,3 +50,5 @@ def _trace_tiny_model() -> None:
 
 
 _trace_tiny_model()
+# A child may not read where a checkout keeps its own version: it is known before the fork.
+versions()

@@ -110,7 +110,11 @@ function Actions({ simulation, path }: { simulation: Simulation; path: string })
 const FORMATS: [string, string, string][] = [
   ["graphml", "graphml", "Graph (GraphML)"],
   ["node-link", "json", "Graph (JSON)"],
-  ["arena", "csv", "Buffers (CSV)"],
+  ["chrome-trace", "trace.json", "Trace (Perfetto)"],
+  ["memory-snapshot", "pickle", "Snapshot (memory_viz)"],
+  ["csv", "csv", "Every storage (CSV)"],
+  ["parquet", "parquet", "Every storage (Parquet)"],
+  ["arena", "arena.csv", "Buffers of one arena (CSV)"],
 ];
 
 export function Exports({ path, id }: { path: string; id: string }) {
