@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from headroom_client import Client
+
 TINY = ["--model-type", "gpt2", "--set", "n_layer=1", "--set", "n_embd=32", "--set", "n_head=2"]
 TINY += ["--set", "vocab_size=100", "-b", "1", "-s", "8"]
 
@@ -46,7 +48,8 @@ class TestAgainstAService:
 
     def test_a_device_with_too_little_memory_ends_with_3(self, service):
         profile = {"name": "tiny-cpu", "kind": "cpu", "memory_bytes": 1024}
-        service._post("/v1/devices", profile)
+        with Client(service.url) as client:
+            client.create_device(profile)
         finished = headroom("simulate", *TINY, "-d", "tiny-cpu", HEADROOM_SERVER=service.url)
         assert finished.returncode == 3, finished.stderr
 
