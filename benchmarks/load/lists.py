@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import Connection, event
 
+from app.access.caller import Caller
 from app.database import Database
 from app.jobs import repository
 from app.kit.pages import encode_cursor
@@ -128,7 +129,8 @@ async def plan_of(settings: Settings, query: dict[str, Any]) -> Plan:
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", remember)
     async with database.read() as session:
-        await repository.find_page(session, Simulation, SimulationQuery.model_validate(query))
+        asked = SimulationQuery.model_validate(query)
+        await repository.find_page(session, Simulation, asked, Caller(None, sees_all=True))
         statement, parameters = next(each for each in sent if "FROM simulation" in each[0])
         is_sqlite = session.get_bind().dialect.name == "sqlite"
         explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
