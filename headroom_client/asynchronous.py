@@ -9,15 +9,22 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
-from pydantic import BaseModel
 
 from headroom_client import flows
-from headroom_client.connection import Connection, answer_of, arguments, no_answer, path_of
+from headroom_client.connection import (
+    Body,
+    Connection,
+    answer_of,
+    arguments,
+    id_of,
+    json_of,
+    no_answer,
+    path_of,
+)
 from headroom_client.events import EventStream
 from headroom_client.flows import Answer, Call, Flow, Json, OnProgress, Pause
 from headroom_client.resources import Event, Page, Plan, Resource, Run, Simulation, Sweep, Worker
 
-Body = BaseModel | Mapping[str, Any]
 T = TypeVar("T", bound=Resource)
 
 
@@ -96,8 +103,8 @@ class AsyncClient:
 
         A run that is out of memory is an answer: its `status` says so. `of` may be an id.
         """
-        name = "plan_id" if _id(of).startswith("plan_") else "simulation_id"
-        body: Json = {name: _id(of), **({"labels": dict(labels)} if labels else {})}
+        name = "plan_id" if id_of(of).startswith("plan_") else "simulation_id"
+        body: Json = {name: id_of(of), **({"labels": dict(labels)} if labels else {})}
         flow = self._submit("/v1/runs", body, wait, on_progress)
         return Run.model_validate(await self.follow(flow))
 
@@ -108,8 +115,8 @@ class AsyncClient:
         environment: Mapping[str, Any] | None = None,
     ) -> Run:
         """Store what one's own script measured as a run; `measured` has at least `peak_bytes`."""
-        name = "plan_id" if _id(of).startswith("plan_") else "simulation_id"
-        body: Json = {name: _id(of), "measured": dict(measured)}
+        name = "plan_id" if id_of(of).startswith("plan_") else "simulation_id"
+        body: Json = {name: id_of(of), "measured": dict(measured)}
         if environment is not None:
             body["environment"] = dict(environment)
         return Run.model_validate(await self.follow(self._submit("/v1/runs", body, None, None)))
@@ -222,7 +229,7 @@ class AsyncClient:
 
     async def create_device(self, profile: Body) -> Json:
         """Add a device profile. It can be neither changed nor deleted."""
-        return dict(await self.call("POST", "/v1/devices", body=_json(profile)))
+        return dict(await self.call("POST", "/v1/devices", body=json_of(profile)))
 
     async def workers(self) -> list[Worker]:
         """Workers that are attached, or were."""
@@ -310,7 +317,7 @@ class AsyncClient:
         self, path: str, body: Body, wait: float | None, on_progress: OnProgress | None
     ) -> Flow:
         return flows.succeeded(
-            flows.submit(path, _json(body), self._retries, wait=wait, on_progress=on_progress)
+            flows.submit(path, json_of(body), self._retries, wait=wait, on_progress=on_progress)
         )
 
     async def _pages(
@@ -324,11 +331,3 @@ class AsyncClient:
                 yield item
             if (cursor := page.next_cursor) is None:
                 return
-
-
-def _json(body: Body) -> Any:
-    return body.model_dump(mode="json") if isinstance(body, BaseModel) else dict(body)
-
-
-def _id(of: Simulation | Plan | str) -> str:
-    return of if isinstance(of, str) else of.id

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+from pydantic import BaseModel
 
 from headroom_client.errors import ClientError
 from headroom_client.flows import Answer, Call
+from headroom_client.resources import Job
 
+Body = BaseModel | Mapping[str, Any]
 DEFAULT_URL = "http://127.0.0.1:8000"
 _ANSWER_S = 30.0
 _PATHS = {
@@ -79,6 +83,16 @@ def answer_of(response: httpx2.Response, call: Call) -> Answer:
 def no_answer(url: object, error: Exception) -> Answer:
     """What is known where nothing came back."""
     return Answer(0, f"no Headroom service answers at {url} ({type(error).__name__} {error})")
+
+
+def json_of(body: Body) -> Any:
+    """A body as JSON-ready data."""
+    return body.model_dump(mode="json") if isinstance(body, BaseModel) else dict(body)
+
+
+def id_of(of: Job | str) -> str:
+    """The id of a job, which may be given for it."""
+    return of if isinstance(of, str) else of.id
 
 
 def path_of(resource_id: str) -> str:

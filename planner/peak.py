@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.simulation import phase_at, storage_module
+from planner.simulation import phase_at, storage_layouts, storage_module
 from planner.tape import Category, Ints, Tape
 
 TENSORS = 100
@@ -26,7 +26,7 @@ def peak(tape: Tape, tensors: int = TENSORS) -> dict[str, Any]:
     event = int(np.argmax(tape.live_bytes))
     alive = tape.alive_at(event)
     largest = alive[np.argsort(-tape.storage_bytes[alive], kind="stable")][:tensors]
-    layouts = _layouts(tape, largest)
+    layouts = storage_layouts(tape)
     return {
         "event": event,
         "event_count": len(tape.events),
@@ -92,14 +92,3 @@ def _tensor(tape: Tape, storage: int, layouts: dict[int, int]) -> dict[str, Any]
         "first_event": int(tape.births[storage]),
         "end_event": None if death >= len(tape.events) else death,
     }
-
-
-def _layouts(tape: Tape, storages: Ints) -> dict[int, int]:
-    """Storage -> layout of the largest tensor on it, the first of several; scratch has none."""
-    found: dict[int, int] = {}
-    most: dict[int, int] = {}
-    for tensor in np.flatnonzero(np.isin(tape.tensor_storage, storages)).tolist():
-        storage, size = int(tape.tensor_storage[tensor]), int(tape.tensor_bytes[tensor])
-        if size > most.get(storage, -1):
-            most[storage], found[storage] = size, int(tape.tensor_layout[tensor])
-    return found

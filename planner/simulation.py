@@ -135,6 +135,13 @@ def _by_category(tape: Tape, alive: Ints) -> Categories:
     return Categories(**{category.name: int(totals[category]) for category in Category})
 
 
+def storage_layouts(tape: Tape) -> dict[int, int]:
+    """Storage -> layout of the largest tensor on it, the first of several; scratch has none."""
+    order = np.lexsort((np.arange(len(tape.tensor_storage)), -tape.tensor_bytes))
+    storages, first = np.unique(tape.tensor_storage[order], return_index=True)
+    return dict(zip(storages.tolist(), tape.tensor_layout[order[first]].tolist(), strict=True))
+
+
 def storage_label(tape: Tape, storage: int) -> str:
     """A parameter's or input's own name, else `op in module`."""
     if (name := int(tape.storage_name[storage])) >= 0:

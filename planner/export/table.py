@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.simulation import storage_module
+from planner.simulation import storage_layouts, storage_module
 from planner.tape import Category, Tape
 
 COLUMNS = (
@@ -28,7 +28,7 @@ def columns(tape: Tape) -> dict[str, list[Any]]:
     order = np.argsort(tape.births, kind="stable")
     order = order[tape.births[order] < len(tape.events)]
     peak = set(tape.alive_at(int(np.argmax(tape.live_bytes))).tolist())
-    layouts = _layouts(tape)
+    layouts = storage_layouts(tape)
     rows = [_row(tape, int(storage), layouts, peak) for storage in order]
     return {name: [row[index] for row in rows] for index, name in enumerate(COLUMNS)}
 
@@ -74,10 +74,3 @@ def _row(tape: Tape, storage: int, layouts: dict[int, int], peak: set[int]) -> t
         death if death < len(tape.events) else None,
         storage in peak,
     )
-
-
-def _layouts(tape: Tape) -> dict[int, int]:
-    """Storage -> layout of its largest tensor, the first of several."""
-    order = np.lexsort((np.arange(len(tape.tensor_storage)), -tape.tensor_bytes))
-    storages, first = np.unique(tape.tensor_storage[order], return_index=True)
-    return dict(zip(storages.tolist(), tape.tensor_layout[order[first]].tolist(), strict=True))
