@@ -16,6 +16,7 @@ from app.database import Database
 from app.engine.client import EngineClient
 from app.engine.leases import Leases
 from app.gateway.upkeep import Upkeep
+from app.jobs.rendered import Rendered
 from app.settings import Settings
 from planner.designs.request import DesignSearchRequest
 from planner.plans import PlanRequest
@@ -45,8 +46,7 @@ class Context:
         default_factory=lambda: LRUCache(_REMEMBERED_DIGESTS)
     )
     """Of requests that were found right: kind and hash as given -> content hash as checked."""
-    rendered: LRUCache[tuple[str, int], bytes] = field(init=False)
-    """Items of lists as JSON, by the job's id and version."""
+    rendered: Rendered = field(init=False)
     computing: asyncio.Semaphore = field(init=False)
     """Bounds computations on tapes, which take memory and a core each."""
     leases: Leases = field(init=False)
@@ -55,7 +55,7 @@ class Context:
     def __post_init__(self) -> None:
         self.leases = Leases(self.engine)
         self.upkeep = Upkeep(self.database, self.engine, self.leases, self.settings)
-        self.rendered = LRUCache(self.settings.rendered_cache_bytes, getsizeof=len)
+        self.rendered = Rendered(self.settings.rendered_cache_bytes)
         self.computing = asyncio.Semaphore(self.settings.max_graphs_at_once)
 
     def asked_by(self, caller: Caller) -> Context:

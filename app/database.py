@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -18,6 +19,8 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     Executable,
+    Row,
+    Select,
     Table,
     create_engine,
     event,
@@ -26,12 +29,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.engine import client as engine_client
 from app.errors import SchemaTooNew
@@ -45,6 +50,7 @@ _SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
 _BUSY_TIMEOUT_MS = 30_000
 _MIGRATION_LOCK = 4207849484
 _LOCK_TIMEOUT = "5s"
+_UNUSED_S = 1.0
 _CONNECTIONS = 15
 """Most of one process to PostgreSQL; those of the engine come on top."""
 
@@ -54,7 +60,8 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self.engine = _async_engine(url)
-        self._reads = async_sessionmaker(_reading(self.engine), expire_on_commit=False)
+        self._reading = _reading(self.engine)
+        self._reads = async_sessionmaker(self._reading, expire_on_commit=False)
         # A SQLite transaction that reads before it writes fails at once when another writer came
         # between; taking the write lock at BEGIN makes it wait its turn instead.
         self._writes = async_sessionmaker(
@@ -67,6 +74,15 @@ class Database:
         database as it was at the first; on PostgreSQL each sees what is committed by then."""
         async with self._reads() as session:
             yield session
+
+    async def row(self, statement: Select[Any], **values: Any) -> Row[Any] | None:
+        """The first row of a statement that selects columns, or None.
+
+        Without a session, which costs more than such a statement where it is asked all the time.
+        """
+        async with self._reading.connect() as connection:
+            found: Row[Any] | None = (await connection.execute(statement, values)).first()
+            return found
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
@@ -184,10 +200,9 @@ def _scripts(folder: Path) -> ScriptDirectory:
 def _async_engine(url: URL) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
         # All that there may be are kept: making one anew takes longer than any query.
-        engine = create_async_engine(
-            url, pool_pre_ping=True, pool_size=_CONNECTIONS, max_overflow=0
-        )
+        engine = create_async_engine(url, pool_size=_CONNECTIONS, max_overflow=0)
         _configure_postgresql(engine.sync_engine)
+        _ping_unused(engine.sync_engine)
         return engine
     engine = create_async_engine(
         url.set(drivername="sqlite+aiosqlite"),
@@ -205,6 +220,28 @@ def _configure_postgresql(engine: Engine) -> None:
         cursor.execute(f"SET idle_in_transaction_session_timeout = {timeout_ms}")
         cursor.close()
         connection.commit()
+
+
+def _ping_unused(engine: Engine) -> None:
+    """Look whether a connection still works before it is used again, as `pool_pre_ping` does, but
+    not where it worked a moment ago: that is a round trip with every query."""
+    dialect = engine.dialect
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(
+        connection: DBAPIConnection, record: ConnectionPoolEntry, _fairy: PoolProxiedConnection
+    ) -> None:
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < _UNUSED_S:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            # With it go all that were made before: the server was restarted, or the network cut.
+            raise InvalidatePoolError from error
 
 
 def _reading(engine: AsyncEngine) -> AsyncEngine:

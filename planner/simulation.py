@@ -125,8 +125,17 @@ def timeline(
 
 
 def _bucket_peaks(live: Ints, max_points: int) -> Ints:
-    buckets = np.array_split(np.arange(len(live)), max(1, min(max_points, len(live))))
-    return np.array([bucket[int(np.argmax(live[bucket]))] for bucket in buckets if len(bucket)])
+    """Where the total is highest in each of that many runs of events, as `np.array_split` cuts
+    them: the first ones have one event more where it does not come out even."""
+    count = max(1, min(max_points, len(live)))
+    size, longer = divmod(len(live), count)
+    split = longer * (size + 1)
+    peaks = [
+        first + np.arange(0, len(part), width) + part.reshape(-1, width).argmax(axis=1)
+        for first, part, width in ((0, live[:split], size + 1), (split, live[split:], size))
+        if len(part)
+    ]
+    return np.concatenate(peaks) if peaks else np.zeros(0, dtype=np.int64)
 
 
 def _by_category(tape: Tape, alive: Ints) -> Categories:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, or_, true
 
@@ -10,6 +11,18 @@ from app.access.keys import Identity, Scope
 from app.errors import Forbidden
 from app.models.base import OwnedColumns
 from app.settings import Settings
+
+
+class Owned(Protocol):
+    """A row, or the part of one that says whose it is."""
+
+    @property
+    def owner(self) -> str | None:
+        """Who may change it; None: nobody in particular."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether everybody sees it."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +51,15 @@ class Caller:
         for_all = or_(table.shared, table.owner.is_(None))
         return for_all if self.owner is None else or_(for_all, table.owner == self.owner)
 
-    def may_see(self, row: OwnedColumns) -> bool:
+    def may_see(self, row: Owned) -> bool:
         """Whether the row is among those that are visible."""
         return self.sees_all or row.shared or row.owner is None or row.owner == self.owner
 
-    def may_change(self, row: OwnedColumns) -> bool:
+    def may_change(self, row: Owned) -> bool:
         """Whether the row is theirs to cancel, delete and share."""
         return self.sees_all or (self.owner is not None and row.owner == self.owner)
 
-    def require_own(self, row: OwnedColumns, name: str) -> None:
+    def require_own(self, row: Owned, name: str) -> None:
         """Raise unless the row, which the caller sees under that name, is theirs to change.
 
         Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,15 @@ class Standing:
 
 
 class Rates:
-    """Counts calls in a moving window."""
+    """Counts calls in a sliding window.
+
+    By two counters, this window's and a share of the last one's: a log of every call would be
+    walked with every call.
+    """
 
     def __init__(self, default: RateLimitItem | None) -> None:
         self._default = default
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def count(self, who: str, own: RateLimitItem | None = None) -> Standing | None:
         """Count a call; None where none is counted.

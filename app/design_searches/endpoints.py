@@ -41,12 +41,11 @@ _answers = Answers(DesignSearch, DesignSearchResource, router.prefix)
 )
 async def create(
     body: DesignSearchRequest,
-    response: Response,
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
     shared: SharedQuery = None,
-) -> DesignSearchResource:
+) -> Response:
     """Find the architecture, workload or device with the least memory, time or cost, or the most
     capacity, that keeps to some limits, by simulating few of many designs.
 
@@ -59,7 +58,7 @@ async def create(
     is answered from the store (200); another `seed` makes it another one.
     """
     search, created = await service.submit(context, body, idempotency_key, shared)
-    return await _answers.submitted(context, response, search, created, prefer)
+    return await _answers.submitted(context, search, created, prefer)
 
 
 @router.get(
@@ -78,24 +77,22 @@ async def list_(query: Annotated[DesignSearchQuery, Query()], context: ContextDe
 )
 async def get(
     search_id: str,
-    response: Response,
     context: ContextDep,
     if_none_match: IfNoneMatchHeader = None,
-) -> DesignSearchResource | Response:
+) -> Response:
     """One design search."""
-    return await _answers.read(context, response, search_id, if_none_match)
+    return await _answers.read(context, search_id, if_none_match)
 
 
 @router.patch(
     "/{search_id}",
     operation_id="updateDesignSearch",
+    response_model=DesignSearchResource,
     responses=problems(403, 404, 422),
 )
-async def update(
-    search_id: str, body: Sharing, response: Response, context: ContextDep
-) -> DesignSearchResource:
+async def update(search_id: str, body: Sharing, context: ContextDep) -> Response:
     """Let everybody see it, or no longer."""
-    return await _answers.changed(context, response, search_id, body)
+    return await _answers.changed(context, search_id, body)
 
 
 @router.delete(
@@ -104,6 +101,6 @@ async def update(
     response_model=DesignSearchResource,
     responses=_answers.delete_responses(404),
 )
-async def delete(search_id: str, context: ContextDep) -> DesignSearchResource | Response:
+async def delete(search_id: str, context: ContextDep) -> Response:
     """Cancel an unfinished search; delete a finished one. Its designs' simulations stay."""
     return await _answers.deleted(context, search_id)

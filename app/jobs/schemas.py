@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.attempts import Attempt
-from app.jobs.lifecycle import Job
+from app.jobs.rendered import Versioned
 from app.kit.pages import PageQuery, Text
 from app.kit.problems import MEDIA_TYPE, Problem
 from app.models import JobStatus
@@ -87,28 +86,12 @@ _WORDS = {
 }
 
 
-def set_headers(response: Response, job: Job, location: str, created: bool | None = None) -> None:
-    """Entity tag, location and status of an answer that carries a job.
-
-    `created`: None for a GET; else whether this POST made the resource.
-    """
-    response.headers["ETag"] = entity_tag(job)
-    if created is None:
-        return
-    response.headers["Location"] = location
-    if JobStatus(job.status).is_final:
-        response.status_code = 201 if created else 200
-    else:
-        response.status_code = 202
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-
-
-def entity_tag(job: Job) -> str:
+def entity_tag(job: Versioned) -> str:
     """Strong tag: every change of the row counts its version up."""
     return f'"{job.version}"'
 
 
-def is_unchanged(job: Job, if_none_match: str | None) -> bool:
+def is_unchanged(job: Versioned, if_none_match: str | None) -> bool:
     """Whether the client's copy is still right (RFC 9110, section 13.1.2)."""
     tags = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     return entity_tag(job) in tags or "*" in tags

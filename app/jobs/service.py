@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import JSON, delete, func, inspect, or_, select
-from sqlalchemy.orm import defer
-from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy import Select, bindparam, delete, func, or_, select
 from structlog.contextvars import bind_contextvars
 
 from app.context import Context
@@ -24,10 +22,48 @@ Table = TypeVar("Table", bound=Job)
 Result = TypeVar("Result")
 
 
-async def read(
-    context: Context, table: type[Table], job_id: str, *, state_only: bool = False
-) -> Table:
-    """The job with that id; on request without its columns of JSON, which can be megabytes.
+class JobState(NamedTuple):
+    """A job without what was asked and answered, which can be megabytes."""
+
+    id: str
+    version: int
+    status: str
+    owner: str | None
+    shared: bool
+
+
+async def state(context: Context, table: type[Table], job_id: str) -> JobState:
+    """The state of the job with that id.
+
+    Raises:
+        NotFound: there is none, or none that the caller sees.
+    """
+    found: JobState | None = None
+    if is_id(job_id, table.prefix):
+        bind_contextvars(job_id=job_id)
+        found = await find_state(context.database, table, job_id)
+    if found is None or not context.caller.may_see(found):
+        raise NotFound(f"there is no {table.kind} {job_id[:60]!r}")
+    return found
+
+
+async def find_state(database: Database, table: type[Any], job_id: str) -> JobState | None:
+    """The same, for whoever may see it all."""
+    row = await database.row(_STATES[table], job_id=job_id)
+    return None if row is None else JobState._make(row)
+
+
+def _select_state(table: type[Any]) -> Select[Any]:
+    columns = [getattr(table, name) for name in JobState._fields]
+    return select(*columns).where(table.id == bindparam("job_id"))
+
+
+_STATES = {table: _select_state(table) for table in lifecycle.TABLES}
+"""Made once: making a statement takes longer than asking it."""
+
+
+async def read(context: Context, table: type[Table], job_id: str) -> Table:
+    """The job with that id.
 
     Raises:
         NotFound: there is none, or none that the caller sees.
@@ -36,8 +72,7 @@ async def read(
     if is_id(job_id, table.prefix):
         bind_contextvars(job_id=job_id)
         async with context.database.read() as session:
-            left_out = _json_columns(table) if state_only else ()
-            job = await session.get(table, job_id, options=left_out)
+            job = await session.get(table, job_id)
     if job is None or not context.caller.may_see(job):
         raise NotFound(f"there is no {table.kind} {job_id[:60]!r}")
     return job
@@ -69,15 +104,6 @@ async def share(context: Context, table: type[Table], job_id: str, shared: bool)
         raise NotFound(f"there is no {table.kind} {job_id!r}")
     assert isinstance(job, table)
     return job
-
-
-def _json_columns(table: type[Any]) -> tuple[ORMOption, ...]:
-    """Leaves the columns out; touching one raises."""
-    return tuple(
-        defer(getattr(table, attribute.key), raiseload=True)
-        for attribute in inspect(table).column_attrs
-        if isinstance(attribute.columns[0].type, JSON)
-    )
 
 
 async def cancel_or_delete(context: Context, table: type[Table], job_id: str) -> Table | None:
@@ -128,7 +154,9 @@ async def delete_finished(
     await engine.delete(job_id)
 
 
-async def compute(context: Context, job: Job, file: str, work: Callable[[bytes], Result]) -> Result:
+async def compute(
+    context: Context, job: Job | JobState, file: str, work: Callable[[bytes], Result]
+) -> Result:
     """Compute something from a file of a finished job, in a thread; bounded in number.
 
     Raises:

@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import Query, Response
+from pydantic_core import to_json
 
 from app.context import Context
 from app.jobs import artifacts
 from app.jobs.lifecycle import Job
-from app.jobs.service import compute
+from app.jobs.service import JobState, compute
 from planner.export.chrome_trace import chrome_trace
 from planner.export.memory_snapshot import memory_snapshot
 from planner.export.table import write_csv, write_parquet
@@ -56,9 +57,13 @@ _MEDIA = {
 
 
 async def predicted_timeline(
-    context: Context, job: Job, max_points: int, first_event: int = 0, end_event: int | None = None
-) -> dict[str, Any]:
-    """Live bytes over the workload or a window of its events, JSON-ready.
+    context: Context,
+    job: JobState,
+    max_points: int,
+    first_event: int = 0,
+    end_event: int | None = None,
+) -> bytes:
+    """Live bytes over the workload or a window of its events, as JSON.
 
     Raises:
         Conflict: the job has not succeeded.
@@ -69,11 +74,12 @@ async def predicted_timeline(
 
         return timeline(Tape.load(data), max_points, first_event, end_event)
 
-    return await compute(context, job, artifacts.TAPE, work)
+    form = f"timeline {max_points} {first_event} {end_event}"
+    return await computed_json(context, job, artifacts.TAPE, form, work)
 
 
-async def predicted_peak(context: Context, job: Job, tensors: int) -> dict[str, Any]:
-    """What is alive at the peak by module and tensor, JSON-ready.
+async def predicted_peak(context: Context, job: JobState, tensors: int) -> bytes:
+    """What is alive at the peak by module and tensor, as JSON.
 
     Raises:
         Conflict: the job has not succeeded.
@@ -84,12 +90,31 @@ async def predicted_peak(context: Context, job: Job, tensors: int) -> dict[str, 
 
         return peak(Tape.load(data), tensors)
 
-    return await compute(context, job, artifacts.TAPE, work)
+    return await computed_json(context, job, artifacts.TAPE, f"peak {tensors}", work)
+
+
+async def computed_json(
+    context: Context,
+    job: Job | JobState,
+    file: str,
+    form: str,
+    work: Callable[[bytes], dict[str, Any]],
+) -> bytes:
+    """What is computed from a file of a finished job, which never changes: kept as it was sent.
+
+    Raises:
+        Conflict: the job has not left this file, or has not ended yet.
+    """
+    content = context.rendered.get(job, form)
+    if content is None:
+        content = await compute(context, job, file, lambda data: to_json(work(data)))
+        context.rendered.keep(job, form, content)
+    return content
 
 
 async def export_tape(
     context: Context,
-    job: Job,
+    job: JobState,
     format: ExportFormat,
     depth: int | None,
     *,

@@ -47,12 +47,11 @@ _answers = Answers(Plan, PlanResource, router.prefix)
 )
 async def create(
     body: PlanRequest,
-    response: Response,
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
     shared: SharedQuery = None,
-) -> PlanResource:
+) -> Response:
     """Find what to recompute, offload or split so that a training step fits a memory budget.
 
     Every peak in the answer is simulated with its strategy applied. Where nothing fits, the plan
@@ -63,7 +62,7 @@ async def create(
     is answered from the store (200).
     """
     plan, created = await service.submit(context, body, idempotency_key, shared)
-    return await _answers.submitted(context, response, plan, created, prefer)
+    return await _answers.submitted(context, plan, created, prefer)
 
 
 @router.get("", operation_id="listPlans", response_model=PlanPage, responses=problems())
@@ -80,24 +79,22 @@ async def list_(query: Annotated[PlanQuery, Query()], context: ContextDep) -> Re
 )
 async def get(
     plan_id: str,
-    response: Response,
     context: ContextDep,
     if_none_match: IfNoneMatchHeader = None,
-) -> PlanResource | Response:
+) -> Response:
     """One plan."""
-    return await _answers.read(context, response, plan_id, if_none_match)
+    return await _answers.read(context, plan_id, if_none_match)
 
 
 @router.patch(
     "/{plan_id}",
     operation_id="updatePlan",
+    response_model=PlanResource,
     responses=problems(403, 404, 422),
 )
-async def update(
-    plan_id: str, body: Sharing, response: Response, context: ContextDep
-) -> PlanResource:
+async def update(plan_id: str, body: Sharing, context: ContextDep) -> Response:
     """Let everybody see it, or no longer."""
-    return await _answers.changed(context, response, plan_id, body)
+    return await _answers.changed(context, plan_id, body)
 
 
 @router.delete(
@@ -106,35 +103,47 @@ async def update(
     response_model=PlanResource,
     responses=_answers.delete_responses(404, 409),
 )
-async def delete(plan_id: str, context: ContextDep) -> PlanResource | Response:
+async def delete(plan_id: str, context: ContextDep) -> Response:
     """Cancel an unfinished plan; delete a finished one, unless runs refer to it."""
     return await _answers.deleted(context, plan_id)
 
 
-@router.get("/{plan_id}/timeline", operation_id="getPlanTimeline", responses=problems(404, 409))
+@router.get(
+    "/{plan_id}/timeline",
+    operation_id="getPlanTimeline",
+    response_model=dict[str, Any],
+    responses=problems(404, 409),
+)
 async def timeline(
     plan_id: str,
     context: ContextDep,
     max_points: MaxPoints = 2_000,
     first_event: FirstEvent = 0,
     end_event: EndEvent = None,
-) -> dict[str, Any]:
+) -> Response:
     """Live bytes of the planned step by category; of the smallest one where nothing fits."""
-    plan = await jobs.read(context, Plan, plan_id)
-    return await predicted_timeline(context, plan, max_points, first_event, end_event)
+    plan = await jobs.state(context, Plan, plan_id)
+    content = await predicted_timeline(context, plan, max_points, first_event, end_event)
+    return Response(content, media_type="application/json")
 
 
-@router.get("/{plan_id}/peak", operation_id="getPlanPeak", responses=problems(404, 409))
-async def peak(plan_id: str, context: ContextDep, max_tensors: Tensors = 100) -> dict[str, Any]:
+@router.get(
+    "/{plan_id}/peak",
+    operation_id="getPlanPeak",
+    response_model=dict[str, Any],
+    responses=problems(404, 409),
+)
+async def peak(plan_id: str, context: ContextDep, max_tensors: Tensors = 100) -> Response:
     """What is alive at the peak of the planned step; of the smallest one where nothing fits."""
-    plan = await jobs.read(context, Plan, plan_id)
-    return await predicted_peak(context, plan, max_tensors)
+    plan = await jobs.state(context, Plan, plan_id)
+    content = await predicted_peak(context, plan, max_tensors)
+    return Response(content, media_type="application/json")
 
 
 @router.get("/{plan_id}/graph", operation_id="getPlanGraph", responses=GRAPH_RESPONSES)
 async def graph(plan_id: str, context: ContextDep, depth: Depth = None) -> Response:
     """The planned step's computation graph, as `networkx.node_link_graph` reads it."""
-    plan = await jobs.read(context, Plan, plan_id)
+    plan = await jobs.state(context, Plan, plan_id)
     return await export_tape(context, plan, ExportFormat.NODE_LINK, depth)
 
 
@@ -143,5 +152,5 @@ async def export(
     plan_id: str, format: ExportFormat, context: ContextDep, depth: Depth = None
 ) -> Response:
     """The planned step's computation graph as a file for other tools."""
-    plan = await jobs.read(context, Plan, plan_id)
+    plan = await jobs.state(context, Plan, plan_id)
     return await export_tape(context, plan, format, depth, as_file=True)

@@ -36,12 +36,11 @@ _answers = Answers(Run, RunResource, router.prefix)
 )
 async def create(
     body: RunCreate,
-    response: Response,
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
     shared: SharedQuery = None,
-) -> RunResource:
+) -> Response:
     """Execute a simulation's or a plan's request on real tensors and measure every phase.
 
     For a plan, the step without its strategy is run too, and their gradients are compared.
@@ -50,7 +49,7 @@ async def create(
     not done by then goes on, and is to be asked for at `Location` (202).
     """
     run, created = await service.submit(context, body, idempotency_key, shared)
-    return await _answers.submitted(context, response, run, created, prefer)
+    return await _answers.submitted(context, run, created, prefer)
 
 
 @router.get("", operation_id="listRuns", response_model=RunPage, responses=problems())
@@ -67,24 +66,22 @@ async def list_(query: Annotated[RunQuery, Query()], context: ContextDep) -> Res
 )
 async def get(
     run_id: str,
-    response: Response,
     context: ContextDep,
     if_none_match: IfNoneMatchHeader = None,
-) -> RunResource | Response:
+) -> Response:
     """One run."""
-    return await _answers.read(context, response, run_id, if_none_match)
+    return await _answers.read(context, run_id, if_none_match)
 
 
 @router.patch(
     "/{run_id}",
     operation_id="updateRun",
+    response_model=RunResource,
     responses=problems(403, 404, 422),
 )
-async def update(
-    run_id: str, body: Sharing, response: Response, context: ContextDep
-) -> RunResource:
+async def update(run_id: str, body: Sharing, context: ContextDep) -> Response:
     """Let everybody see it, or no longer."""
-    return await _answers.changed(context, response, run_id, body)
+    return await _answers.changed(context, run_id, body)
 
 
 @router.delete(
@@ -93,18 +90,22 @@ async def update(
     response_model=RunResource,
     responses=_answers.delete_responses(404),
 )
-async def delete(run_id: str, context: ContextDep) -> RunResource | Response:
+async def delete(run_id: str, context: ContextDep) -> Response:
     """Cancel an unfinished run, killing its process; delete a finished one."""
     return await _answers.deleted(context, run_id)
 
 
-@router.get("/{run_id}/timeline", operation_id="getRunTimeline", responses=problems(404, 409))
-async def timeline(
-    run_id: str, context: ContextDep, max_points: MaxPoints = 2_000
-) -> dict[str, Any]:
+@router.get(
+    "/{run_id}/timeline",
+    operation_id="getRunTimeline",
+    response_model=dict[str, Any],
+    responses=problems(404, 409),
+)
+async def timeline(run_id: str, context: ContextDep, max_points: MaxPoints = 2_000) -> Response:
     """Live bytes over the workload, measured and predicted."""
     run = await jobs.read(context, Run, run_id)
-    return await service.timelines(context, run, max_points)
+    content = await service.timelines(context, run, max_points)
+    return Response(content, media_type="application/json")
 
 
 @router.get("/{run_id}/graph", operation_id="getRunGraph", responses=GRAPH_RESPONSES)

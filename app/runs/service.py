@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
 from app.devices.repository import device_profile
+from app.errors import NotFound
 from app.jobs import artifacts, comparison, idempotency, lifecycle, turns
-from app.jobs.service import compute
-from app.jobs.tape import predicted_timeline
+from app.jobs.service import JobState, find_state
+from app.jobs.tape import computed_json, predicted_timeline
 from app.kit.ids import new_id
 from app.models import JobStatus, Plan, Run, Simulation
 from app.runs.reported import reported_run
@@ -84,8 +85,8 @@ async def _submit(
     return run, True
 
 
-async def timelines(context: Context, run: Run, max_points: int) -> dict[str, Any]:
-    """Measured and predicted live bytes over the workload.
+async def timelines(context: Context, run: Run, max_points: int) -> bytes:
+    """Measured and predicted live bytes over the workload, as JSON.
 
     Raises:
         Conflict: the run has not left a timeline.
@@ -96,17 +97,19 @@ async def timelines(context: Context, run: Run, max_points: int) -> dict[str, An
 
         return Timeline.from_bytes(data).points(max_points)
 
-    measured = await compute(context, run, artifacts.TIMELINE, work)
+    form = f"timeline {max_points}"
+    measured = await computed_json(context, run, artifacts.TIMELINE, form, work)
     predicted = await predicted_timeline(context, await predicted_by(context, run), max_points)
-    return {"measured": measured, "predicted": predicted}
+    return b'{"measured":%b,"predicted":%b}' % (measured, predicted)
 
 
-async def predicted_by(context: Context, run: Run) -> Simulation | Plan:
+async def predicted_by(context: Context, run: Run) -> JobState:
     """The simulation or the plan that was run: whoever sees the run sees what it ran."""
-    async with context.database.read() as session:
-        if run.plan_id is not None:
-            return await session.get_one(Plan, run.plan_id)
-        return await session.get_one(Simulation, run.simulation_id)
+    table, job_id = (Plan, run.plan_id) if run.plan_id else (Simulation, run.simulation_id)
+    found = None if job_id is None else await find_state(context.database, table, job_id)
+    if found is None:  # deleted since the run was read, with the run
+        raise NotFound(f"there is no run {run.id!r}")
+    return found
 
 
 async def _labels(session: AsyncSession, body: RunCreate, subject: Subject) -> dict[str, str]:

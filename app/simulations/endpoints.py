@@ -47,12 +47,11 @@ _answers = Answers(Simulation, SimulationResource, router.prefix)
 )
 async def create(
     body: SimulationRequest,
-    response: Response,
     context: ContextDep,
     idempotency_key: IdempotencyKeyHeader = None,
     prefer: PreferHeader = None,
     shared: SharedQuery = None,
-) -> SimulationResource:
+) -> Response:
     """Predict what a step of this model takes on this device, to the byte, and what it is made of.
 
     Waits up to 30 seconds for the answer (201), or as long as `Prefer: wait=<seconds>` says; what
@@ -60,7 +59,7 @@ async def create(
     is answered from the store (200).
     """
     simulation, created = await service.submit(context, body, idempotency_key, shared)
-    return await _answers.submitted(context, response, simulation, created, prefer)
+    return await _answers.submitted(context, simulation, created, prefer)
 
 
 @router.get("", operation_id="listSimulations", response_model=SimulationPage, responses=problems())
@@ -77,24 +76,22 @@ async def list_(query: Annotated[SimulationQuery, Query()], context: ContextDep)
 )
 async def get(
     simulation_id: str,
-    response: Response,
     context: ContextDep,
     if_none_match: IfNoneMatchHeader = None,
-) -> SimulationResource | Response:
+) -> Response:
     """One simulation."""
-    return await _answers.read(context, response, simulation_id, if_none_match)
+    return await _answers.read(context, simulation_id, if_none_match)
 
 
 @router.patch(
     "/{simulation_id}",
     operation_id="updateSimulation",
+    response_model=SimulationResource,
     responses=problems(403, 404, 422),
 )
-async def update(
-    simulation_id: str, body: Sharing, response: Response, context: ContextDep
-) -> SimulationResource:
+async def update(simulation_id: str, body: Sharing, context: ContextDep) -> Response:
     """Let everybody see it, or no longer."""
-    return await _answers.changed(context, response, simulation_id, body)
+    return await _answers.changed(context, simulation_id, body)
 
 
 @router.delete(
@@ -103,13 +100,16 @@ async def update(
     response_model=SimulationResource,
     responses=_answers.delete_responses(404, 409),
 )
-async def delete(simulation_id: str, context: ContextDep) -> SimulationResource | Response:
+async def delete(simulation_id: str, context: ContextDep) -> Response:
     """Cancel an unfinished simulation; delete a finished one, unless runs refer to it."""
     return await _answers.deleted(context, simulation_id)
 
 
 @router.get(
-    "/{simulation_id}/timeline", operation_id="getSimulationTimeline", responses=problems(404, 409)
+    "/{simulation_id}/timeline",
+    operation_id="getSimulationTimeline",
+    response_model=dict[str, Any],
+    responses=problems(404, 409),
 )
 async def timeline(
     simulation_id: str,
@@ -117,28 +117,33 @@ async def timeline(
     max_points: MaxPoints = 2_000,
     first_event: FirstEvent = 0,
     end_event: EndEvent = None,
-) -> dict[str, Any]:
+) -> Response:
     """Live bytes over the workload by category, thinned without losing a peak.
 
     A window of events has as many points as the whole, so that one can look closely.
     """
-    simulation = await jobs.read(context, Simulation, simulation_id)
-    return await predicted_timeline(context, simulation, max_points, first_event, end_event)
+    simulation = await jobs.state(context, Simulation, simulation_id)
+    content = await predicted_timeline(context, simulation, max_points, first_event, end_event)
+    return Response(content, media_type="application/json")
 
 
-@router.get("/{simulation_id}/peak", operation_id="getSimulationPeak", responses=problems(404, 409))
-async def peak(
-    simulation_id: str, context: ContextDep, max_tensors: Tensors = 100
-) -> dict[str, Any]:
+@router.get(
+    "/{simulation_id}/peak",
+    operation_id="getSimulationPeak",
+    response_model=dict[str, Any],
+    responses=problems(404, 409),
+)
+async def peak(simulation_id: str, context: ContextDep, max_tensors: Tensors = 100) -> Response:
     """What is alive at the peak: every module, and the largest tensors with what made them."""
-    simulation = await jobs.read(context, Simulation, simulation_id)
-    return await predicted_peak(context, simulation, max_tensors)
+    simulation = await jobs.state(context, Simulation, simulation_id)
+    content = await predicted_peak(context, simulation, max_tensors)
+    return Response(content, media_type="application/json")
 
 
 @router.get("/{simulation_id}/graph", operation_id="getSimulationGraph", responses=GRAPH_RESPONSES)
 async def graph(simulation_id: str, context: ContextDep, depth: Depth = None) -> Response:
     """The computation graph as node-link JSON, as `networkx.node_link_graph` reads it."""
-    simulation = await jobs.read(context, Simulation, simulation_id)
+    simulation = await jobs.state(context, Simulation, simulation_id)
     return await export_tape(context, simulation, ExportFormat.NODE_LINK, depth)
 
 
@@ -151,5 +156,5 @@ async def export(
     storage (`csv`, `parquet`), or the buffers of the step with their lifetimes in ops and an offset
     for each in one arena (`arena`).
     """
-    simulation = await jobs.read(context, Simulation, simulation_id)
+    simulation = await jobs.state(context, Simulation, simulation_id)
     return await export_tape(context, simulation, format, depth, as_file=True)
