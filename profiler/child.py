@@ -18,6 +18,7 @@ from profiler.channel import Channel, JobResult
 from profiler.frames import receive
 from profiler.isolation import IsolationUnavailable, Mode, shut_in
 from profiler.limits import Limits
+from profiler.niceness import weigh_session
 from profiler.outcome import RunOutOfMemory
 
 Job = Callable[[dict[str, Any], Channel], JobResult]
@@ -62,6 +63,7 @@ def _settle(scratch: Path) -> None:
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
+    weigh_session()
     os.chdir(scratch)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

@@ -29,6 +29,7 @@ from typing import Any
 from profiler import isolation
 from profiler.child import Job, live
 from profiler.isolation import Mode
+from profiler.niceness import weigh_session
 
 MAX_COMMAND_BYTES = 65_536
 
@@ -40,6 +41,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever ends the worker ends this process in order: children killed, scratch removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    weigh_session()
     try:
         isolation.die_with_parent(specification["parent"], signal.SIGTERM)
         isolation.hide_memory()

@@ -34,12 +34,12 @@ from app.engine.queues import SIMULATIONS
 from app.engine.reaper import Reaper
 from app.errors import NotMigrated
 from app.jobs import lifecycle
-from app.kit.niceness import yield_to_others
 from app.models.attempt import AttemptOutcome
 from app.settings import Settings
 from app.telemetry import logs, tracing
 from profiler.executor import Executor
 from profiler.isolation import hide_memory
+from profiler.niceness import yield_to_others
 
 _log = logging.getLogger(__name__)
 #: Recoveries after which the engine itself gives up; our own cap of attempts acts long before.
