@@ -189,7 +189,7 @@ class Client:
         return cancelled
 
     def share(self, resource_id: str, shared: bool = True) -> Json:
-        """Let everybody see a simulation, plan, run or design search, or no longer."""
+        """Let everybody see a simulation, plan, run, sweep or design search, or no longer."""
         return dict(self.call("PATCH", path_of(resource_id), body={"shared": shared}))
 
     def share_device(self, name: str, shared: bool = True) -> Json:

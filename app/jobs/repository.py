@@ -64,11 +64,10 @@ async def find_page(
     statement = select(table.id, table.version).where(caller.visible(table))
     if query.mine:
         statement = statement.where(table.owner == caller.owner)
-    if query.status:
-        statement = statement.where(table.status.in_(query.status))
     for name, value in query.filters().items():
         statement = statement.where(getattr(table, name) == value)
-    rows, cursor = await fetch_page(session, statement, table.id, query)
+    by_status = [statement.where(table.status == status) for status in set(query.status)]
+    rows, cursor = await fetch_page(session, by_status or [statement], table.id, query)
     return [Listed(*row) for row in rows], cursor
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select
+from sqlalchemy import Select, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import InvalidParameter
@@ -52,18 +53,27 @@ def encode_cursor(last_id: str) -> str:
 
 
 async def fetch_page(
-    session: AsyncSession, statement: Select[*tuple[Any, ...]], id_column: Any, query: PageQuery
+    session: AsyncSession,
+    statements: Sequence[Select[*tuple[Any, ...]]],
+    id_column: Any,
+    query: PageQuery,
 ) -> tuple[list[Any], str | None]:
     """Rows of one page and the cursor of the next, if any. Ids sort by time of creation.
 
     Args:
-        statement: selects columns, the id among them.
+        statements: select the same columns, the id among them, of rows that no two have in common;
+            the page is of all together. An index that each can walk in the order of ids need not
+            serve them as one: SQLite sorts all rows that have one of several values.
     """
-    after = query.after_id()
+    after, most = query.after_id(), query.limit + 1
     if after is not None:
-        statement = statement.where(id_column < after)
-    statement = statement.order_by(id_column.desc()).limit(query.limit + 1)
-    rows = list((await session.execute(statement)).all())
+        statements = [each.where(id_column < after) for each in statements]
+    newest = [each.order_by(id_column.desc()).limit(most) for each in statements]
+    chosen = newest[0]
+    if len(newest) > 1:
+        together = union_all(*(select(each.subquery()) for each in newest)).subquery()
+        chosen = select(together).order_by(together.c.id.desc()).limit(most)
+    rows = list((await session.execute(chosen)).all())
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     return rows, encode_cursor(rows[-1].id) if more else None

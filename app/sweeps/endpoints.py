@@ -14,7 +14,7 @@ from app.jobs.headers import (
     PreferHeader,
     SharedQuery,
 )
-from app.jobs.schemas import RETRY_AFTER_S, problems
+from app.jobs.schemas import RETRY_AFTER_S, Sharing, problems
 from app.jobs.waiting import wait_until
 from app.kit.json_body import StrictJsonRoute
 from app.models import Sweep
@@ -93,8 +93,22 @@ async def get(
 ) -> SweepResource | Response:
     """One sweep with its points, as far as they are."""
     sweep, state = await service.read(context, sweep_id)
-    if if_none_match is not None and _tag(state) in if_none_match:
+    if if_none_match is not None and _tag(sweep, state) in if_none_match:
         return Response(status_code=304)
+    return await _answer(context, response, sweep, state)
+
+
+@router.patch(
+    "/{sweep_id}",
+    operation_id="updateSweep",
+    response_model=SweepResource,
+    responses=problems(403, 404, 422),
+)
+async def update(
+    sweep_id: str, body: Sharing, response: Response, context: ContextDep
+) -> SweepResource:
+    """Let everybody see it with the simulations that are its owner's, or no longer."""
+    sweep, state = await service.share(context, sweep_id, body.shared)
     return await _answer(context, response, sweep, state)
 
 
@@ -123,10 +137,10 @@ async def delete(
 async def _answer(
     context: Context, response: Response, sweep: Sweep, state: SweepState
 ) -> SweepResource:
-    response.headers["ETag"] = _tag(state)
+    response.headers["ETag"] = _tag(sweep, state)
     return await service.describe(context, sweep, state)
 
 
-def _tag(state: SweepState) -> str:
+def _tag(sweep: Sweep, state: SweepState) -> str:
     """Changes with every change of a simulation's row, which counts its version up."""
-    return f'"{state.status}-{state.changes}"'
+    return f'"{state.status}-{state.changes}-{sweep.shared:d}"'

@@ -82,7 +82,7 @@ async def find_page(
     for name in ("model_type", "task", "mode", "owner", "shared"):
         if (value := getattr(query, name)) is not None:
             statement = statement.where(getattr(Sweep, name) == value)
-    rows, cursor = await fetch_page(session, statement, Sweep.id, query)
+    rows, cursor = await fetch_page(session, [statement], Sweep.id, query)
     chosen = select(Sweep).where(Sweep.id.in_([row.id for row in rows]))
     return list(await session.scalars(chosen.order_by(Sweep.id.desc()))), cursor
 
@@ -109,6 +109,21 @@ async def points(session: AsyncSession, sweep_id: str) -> Sequence[Row[Any]]:
         .order_by(SweepPoint.number)
     )
     return (await session.execute(query)).all()
+
+
+async def of_the_owner(session: AsyncSession, sweep: Sweep, *, made_for_it: bool) -> list[str]:
+    """Ids of the sweep's simulations that are its owner's; on request only those of them that did
+    not exist before.
+    """
+    query = (
+        select(Simulation.id)
+        .join(SweepPoint)
+        .where(SweepPoint.sweep_id == sweep.id, Simulation.owner == sweep.owner)
+        .order_by(Simulation.id)
+    )
+    if made_for_it:
+        query = query.where(SweepPoint.created)
+    return list(await session.scalars(query.distinct()))
 
 
 async def unfinished_of_its_own(session: AsyncSession, sweep_id: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import Context
@@ -144,6 +145,24 @@ def summarize(sweep: Sweep, state: SweepState) -> SweepSummary:
         owner=sweep.owner,
         shared=sweep.shared,
     )
+
+
+async def share(context: Context, sweep_id: str, shared: bool) -> tuple[Sweep, SweepState]:
+    """Let others see a sweep and the simulations in it that are its owner's, or no longer: of those
+    that there were before it, nothing is taken back.
+
+    Raises:
+        NotFound: there is no such sweep.
+        Forbidden: it is another's.
+    """
+    sweep, _ = await read(context, sweep_id)
+    context.caller.require_own(sweep, sweep_id)
+    async with context.database.write() as session:
+        simulations = await repository.of_the_owner(session, sweep, made_for_it=not shared)
+        for simulation_id in simulations:
+            await lifecycle.share(session, simulation_id, shared)
+        await session.execute(update(Sweep).where(Sweep.id == sweep_id).values(shared=shared))
+    return await read(context, sweep_id)
 
 
 async def cancel_or_delete(context: Context, sweep_id: str) -> bool:

@@ -322,5 +322,16 @@ async def test_a_sweep_and_its_simulations_are_its_owners(service, database, y):
     assert x.get(theirs).json()["points"][0]["simulation_id"] not in ids(
         x.get(URL, params={"mine": "true"})
     )
-    assert x.delete(theirs).status_code == 403
+    assert (
+        x.delete(theirs).status_code == x.patch(theirs, json={"shared": False}).status_code == 403
+    )
+    tag = y.get(theirs).headers["etag"]
+    hidden = y.patch(theirs, json={"shared": False})
+    assert hidden.json()["shared"] is False
+    assert hidden.headers["etag"] == y.get(theirs).headers["etag"] != tag
+    assert x.get(theirs).status_code == 404
+    simulation = f"{URL}/{hidden.json()['points'][0]['simulation_id']}"
+    assert x.get(simulation).status_code == 404, "what was made for it is hidden with it"
+    assert y.patch(theirs, json={"shared": True}).json()["shared"] is True
+    assert x.get(simulation).json()["shared"] is True
     assert x.delete(url).json()["status"] == "cancelled"
