@@ -150,5 +150,6 @@ def _postgresql_plan(lines: list[str]) -> Plan:
 
 def _sqlite_plan(lines: list[str]) -> Plan:
     used = [line.split(" INDEX ")[1].split()[0] for line in lines if " INDEX " in line]
-    whole = any(line.startswith("SCAN") and " USING " not in line for line in lines)
+    # What queries within the query found is scanned as well.
+    whole = any(line.startswith("SCAN simulation") and " USING " not in line for line in lines)
     return Plan(" + ".join(used), whole)
