@@ -21,7 +21,7 @@ from app.gateway.schemas import (
     LeaseRequest,
     WorkerAttach,
 )
-from app.gateway.sessions import Caller
+from app.gateway.sessions import WorkerSession
 from app.jobs.headers import PreferHeader
 from app.jobs.schemas import problems
 from app.kit.json_body import StrictJsonRoute
@@ -34,12 +34,12 @@ RESULT_PATH = re.compile(r"/v1/gateway/sessions/[^/]+/leases/[^/]+/result")
 """Where bodies are larger than elsewhere."""
 
 
-def _caller(session_id: UUID, request: Request) -> Caller:
+def _caller(session_id: UUID, request: Request) -> WorkerSession:
     identity: Identity | None = getattr(request.state, "identity", None)
-    return Caller(str(session_id), None if identity is None else identity.key_id)
+    return WorkerSession(str(session_id), None if identity is None else identity.key_id)
 
 
-CallerDep = Annotated[Caller, Depends(_caller)]
+CallerDep = Annotated[WorkerSession, Depends(_caller)]
 
 
 @router.put("", operation_id="attachWorker", responses=problems(409))

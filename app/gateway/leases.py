@@ -18,7 +18,7 @@ from app.engine.queues import PLANS, SIMULATIONS
 from app.errors import Conflict, LeaseOver, NotFound, SessionOver
 from app.gateway.results import Files
 from app.gateway.schemas import Delivered, Lease, LeaseState
-from app.gateway.sessions import Caller, state_of, worker_of
+from app.gateway.sessions import WorkerSession, state_of, worker_of
 from app.jobs import lifecycle
 from app.jobs.lifecycle import Job, table_of
 from app.models import JobAttempt, Worker, WorkerState
@@ -28,7 +28,7 @@ from profiler.outcome import Outcome
 
 async def lease(
     context: Context,
-    caller: Caller,
+    caller: WorkerSession,
     lease_id: str,
     kind: AssignmentKind,
     wait_s: float,
@@ -57,7 +57,7 @@ async def lease(
 
 
 async def _lease(
-    context: Context, caller: Caller, lease_id: str, kind: AssignmentKind, is_repeated: bool
+    context: Context, caller: WorkerSession, lease_id: str, kind: AssignmentKind, is_repeated: bool
 ) -> Lease | None:
     """The lease, if it is there or can be made now.
 
@@ -133,7 +133,7 @@ async def _assigned(context: Context, attempt: JobAttempt) -> Lease | None:
     )
 
 
-async def deliverable(context: Context, caller: Caller, lease_id: str) -> JobAttempt:
+async def deliverable(context: Context, caller: WorkerSession, lease_id: str) -> JobAttempt:
     """The attempt that a result may be delivered of, or was.
 
     Raises:

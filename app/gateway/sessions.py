@@ -38,14 +38,14 @@ _STATES = {
 
 
 @dataclass(frozen=True)
-class Caller:
+class WorkerSession:
     """Who calls: a life of a worker, and the key that it shows."""
 
     session_id: str
     key_id: str | None
 
 
-async def attach(context: Context, caller: Caller, body: WorkerAttach) -> Attached:
+async def attach(context: Context, caller: WorkerSession, body: WorkerAttach) -> Attached:
     """Let a worker in. Repeated by the same session it changes nothing but that it is seen.
 
     Raises:
@@ -75,7 +75,7 @@ async def attach(context: Context, caller: Caller, body: WorkerAttach) -> Attach
 
 
 async def _enter(
-    session: AsyncSession, settings: Settings, caller: Caller, body: WorkerAttach
+    session: AsyncSession, settings: Settings, caller: WorkerSession, body: WorkerAttach
 ) -> bool:
     """Write the worker's row; True for a life that was not known before."""
     used = select(Worker.id).where(Worker.session_id == caller.session_id)
@@ -100,7 +100,7 @@ async def _enter(
     return True
 
 
-async def _refuse_others(session: AsyncSession, worker: Worker, caller: Caller) -> None:
+async def _refuse_others(session: AsyncSession, worker: Worker, caller: WorkerSession) -> None:
     """An id belongs to the key that attached it, until that is revoked or has expired."""
     if worker.key_id in (None, caller.key_id):
         return
@@ -126,7 +126,7 @@ def _refuse_second(
         )
 
 
-async def worker_of(session: AsyncSession, caller: Caller) -> Worker:
+async def worker_of(session: AsyncSession, caller: WorkerSession) -> Worker:
     """The worker that calls.
 
     Raises:
@@ -142,7 +142,7 @@ async def worker_of(session: AsyncSession, caller: Caller) -> Worker:
 
 
 async def heartbeat(
-    context: Context, caller: Caller, leases: Mapping[UUID, dict[str, Any] | None]
+    context: Context, caller: WorkerSession, leases: Mapping[UUID, dict[str, Any] | None]
 ) -> dict[UUID, LeaseState]:
     """Note that a worker lives and how far its jobs are; what became of each lease.
 
@@ -176,7 +176,7 @@ def state_of(attempt: JobAttempt) -> LeaseState:
     return _STATES[None if attempt.outcome is None else AttemptOutcome(attempt.outcome)]
 
 
-async def drain(context: Context, caller: Caller) -> None:
+async def drain(context: Context, caller: WorkerSession) -> None:
     """Give the worker no more leases.
 
     Raises:
@@ -188,7 +188,7 @@ async def drain(context: Context, caller: Caller) -> None:
         await attachments.drain(context.database, worker.id)
 
 
-async def detach(context: Context, caller: Caller) -> None:
+async def detach(context: Context, caller: WorkerSession) -> None:
     """Let the worker go; what it has in hand goes back to the queues, for others to take at once.
 
     Raises:
