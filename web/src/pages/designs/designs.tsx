@@ -161,6 +161,19 @@ const SOURCES: Record<Numbered["source"], string> = {
   proposed: "proposed",
 };
 
+/** Further left where it is all that there is to know. */
+const WHY: SortColumn<Numbered> = {
+  name: "why",
+  title: "Why not",
+  key: (design) => design.violations[0] ?? null,
+  cell: (design) =>
+    design.violations.length > 0 ? (
+      <span class="violations">{design.violations.join("; ")}</span>
+    ) : (
+      <span class="none">–</span>
+    ),
+};
+
 function columnsOf(
   search: DesignSearch,
   designs: Numbered[],
@@ -208,6 +221,7 @@ function columnsOf(
           </a>
         ),
     },
+    ...(best === undefined ? [WHY] : []),
     ...[...names].map(([pointer, name]): SortColumn<Numbered> => ({
       name: pointer,
       title: name,
@@ -238,17 +252,7 @@ function columnsOf(
       key: (design) => foundText(design),
       cell: (design) => <span class="found">{foundText(design)}</span>,
     },
-    {
-      name: "why",
-      title: "Why not",
-      key: (design) => design.violations[0] ?? null,
-      cell: (design) =>
-        design.violations.length > 0 ? (
-          <span class="violations">{design.violations.join("; ")}</span>
-        ) : (
-          <span class="none">–</span>
-        ),
-    },
+    ...(best === undefined ? [] : [WHY]),
   ];
 }
 
