@@ -73,6 +73,7 @@ def answer(monkeypatch):
             def search_designs(self, body, on_progress):
                 bodies.append(body)
                 on_progress({"status": "queued", "progress": None})
+                on_progress({"status": "running", "progress": {"phase": "starting"}})
                 on_progress({"status": "running", "progress": progress(evaluations=3)})
                 return found
 

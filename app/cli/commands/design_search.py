@@ -215,7 +215,7 @@ def _counted(on_progress: OnProgress, objective: str) -> OnProgress:
 
     def tell(search: Resource) -> None:
         found: Any = search.get("progress")
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or "evaluations" not in found:
             on_progress(search)
             return
         done = {
