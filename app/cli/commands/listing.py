@@ -187,7 +187,6 @@ def design_searches(
         ("Best", "best"),
         ("Feasible", "feasible"),
         ("Simulated", "evaluations"),
-        ("Of", "space_size"),
         ("Created", "created_at"),
     ]
     _show(page, columns, "No design searches.", json)
