@@ -12,6 +12,7 @@
 from headroom_client.asynchronous import AsyncClient
 from headroom_client.errors import ClientError, JobFailed, NotReached, ServiceError
 from headroom_client.resources import (
+    DesignSearch,
     Event,
     Job,
     Page,
@@ -29,6 +30,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
+    "DesignSearch",
     "Event",
     "Job",
     "JobFailed",

@@ -23,7 +23,17 @@ from headroom_client.connection import (
 )
 from headroom_client.events import EventStream
 from headroom_client.flows import Answer, Call, Flow, Json, OnProgress, Pause
-from headroom_client.resources import Event, Page, Plan, Resource, Run, Simulation, Sweep, Worker
+from headroom_client.resources import (
+    DesignSearch,
+    Event,
+    Page,
+    Plan,
+    Resource,
+    Run,
+    Simulation,
+    Sweep,
+    Worker,
+)
 
 T = TypeVar("T", bound=Resource)
 
@@ -138,10 +148,10 @@ class AsyncClient:
         *,
         wait: float | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Json:
-        """Find the best of many designs; the resource as JSON; as `simulate`."""
+    ) -> DesignSearch:
+        """Find the best of many designs; as `simulate`. That none is feasible is an answer."""
         flow = self._submit("/v1/design-searches", request, wait, on_progress)
-        return dict(await self.follow(flow))
+        return DesignSearch.model_validate(await self.follow(flow))
 
     async def get_simulation(self, simulation_id: str) -> Simulation:
         """One simulation."""
@@ -159,9 +169,9 @@ class AsyncClient:
         """One sweep with its points."""
         return Sweep.model_validate(await self.call("GET", path_of(sweep_id)))
 
-    async def get_design_search(self, search_id: str) -> Json:
-        """One design search, as JSON."""
-        return dict(await self.call("GET", path_of(search_id)))
+    async def get_design_search(self, search_id: str) -> DesignSearch:
+        """One design search."""
+        return DesignSearch.model_validate(await self.call("GET", path_of(search_id)))
 
     def list_simulations(self, **filters: Any) -> AsyncIterator[Simulation]:
         """Stored simulations, newest first; filters are the query parameters of the API."""
@@ -179,9 +189,9 @@ class AsyncClient:
         """Stored sweeps without their points, newest first."""
         return self._pages(Sweep, "/v1/sweeps", filters)
 
-    def list_design_searches(self, **filters: Any) -> AsyncIterator[Resource]:
+    def list_design_searches(self, **filters: Any) -> AsyncIterator[DesignSearch]:
         """Stored design searches, newest first."""
-        return self._pages(Resource, "/v1/design-searches", filters)
+        return self._pages(DesignSearch, "/v1/design-searches", filters)
 
     async def delete(self, resource_id: str) -> Json | None:
         """Cancel what is unfinished and return it as it is then; delete what is finished."""

@@ -103,5 +103,7 @@ def path_of(resource_id: str) -> str:
     """
     prefix = resource_id.partition("_")[0]
     if prefix not in _PATHS or not resource_id.replace("_", "").isalnum():
-        raise ClientError(f"{resource_id[:60]!r} is no id of a simulation, plan, run or sweep")
+        raise ClientError(
+            f"{resource_id[:60]!r} is no id of a simulation, plan, run, sweep or search"
+        )
     return f"{_PATHS[prefix]}/{resource_id}"

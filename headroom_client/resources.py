@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from planner.designs.answer import Design, RandomSearch, Untried
 from planner.prediction import Prediction
 from profiler.measured import Measured
 
@@ -132,6 +133,24 @@ class Sweep(Resource):
     request: dict[str, Any]
     created_at: datetime
     points: list[SweepPoint] | None = None
+
+
+class DesignSearch(Job):
+    """A space with the best design found in it; everything found is None until then."""
+
+    request: dict[str, Any]
+    versions: dict[str, str]
+    feasible: bool | None = None
+    best_value: float | None = None
+    space_size: int | None = None
+    stored: int | None = None
+    evaluations: int | None = None
+    refused: int | None = None
+    best: Design | None = None
+    designs: list[Design] | None = None
+    untried: list[Untried] | None = None
+    random_search: RandomSearch | None = None
+    limitations: list[str] | None = None
 
 
 class Worker(Resource):

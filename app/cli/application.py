@@ -12,6 +12,7 @@ from app.cli.commands import (
     check,
     database,
     demo,
+    design_search,
     keys,
     listing,
     plan,
@@ -39,12 +40,14 @@ _SERVE = "Run a service"
 application.command(rich_help_panel=_ASK)(simulate.simulate)
 application.command(rich_help_panel=_ASK)(plan.plan)
 application.command(rich_help_panel=_ASK)(sweep.sweep)
+application.command(rich_help_panel=_ASK)(design_search.design_search)
 application.command(rich_help_panel=_ASK)(check.check)
 application.command(rich_help_panel=_ASK)(simulate.run)
 application.command(rich_help_panel=_ASK)(demo.demo)
 application.command(rich_help_panel=_ASK)(arena.arena)
 application.command(rich_help_panel=_LOOK)(listing.simulations)
 application.command(rich_help_panel=_LOOK)(listing.plans)
+application.command(rich_help_panel=_LOOK)(listing.design_searches)
 application.command(rich_help_panel=_LOOK)(listing.runs)
 application.command(rich_help_panel=_LOOK)(listing.models)
 application.command(rich_help_panel=_LOOK)(listing.devices)
@@ -71,11 +74,11 @@ def headroom(
     """Predict how much memory a PyTorch workload takes, and prove it by running it.
 
     Commands that need a service ask the one at --server (or the variable HEADROOM_SERVER);
-    `simulate`, `plan`, `sweep`, `check` and `run` also work without one: --local. The key that a
-    service may ask for is taken from the variable HEADROOM_API_KEY.
+    `simulate`, `plan`, `sweep`, `design-search`, `check` and `run` also work without one: --local.
+    The key that a service may ask for is taken from the variable HEADROOM_API_KEY.
 
     Exit codes: 0 done, 1 it failed, 2 the request or the command line is wrong, 3 it does not fit
-    the memory.
+    the memory, or no design does what it must.
     """
 
 

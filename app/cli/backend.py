@@ -1,4 +1,4 @@
-"""Who answers `simulate`, `plan`, `sweep` and `run`: a service, or this process with `--local`."""
+"""Who answers `simulate`, `plan`, `run` and others: a service, or this process (`--local`)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ class Backend(Protocol):
 
     def sweep(self, body: Resource, on_progress: OnProgress) -> Resource:
         """Predict every combination; the sweep as it ended."""
+
+    def search_designs(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Find the best of many designs; the search as it ended."""
 
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress

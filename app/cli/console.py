@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+_BAR_COLUMNS = 24
 
 
 def print_json(data: Any) -> None:
@@ -20,15 +23,29 @@ def print_json(data: Any) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A spinner on standard error while something lasts; nothing where that is no terminal."""
+    """A spinner on standard error while something lasts; nothing where that is no terminal.
+
+    Beside it a bar, where the progress of what is listened to has `done` of a `total`.
+    """
     if not err.is_terminal:
         yield lambda resource: None
         return
     with err.status(f"{what} ...") as status:
-        yield lambda resource: status.update(_describe(what, resource))
+        yield lambda resource: status.update(described(what, resource))
 
 
-def _describe(what: str, resource: dict[str, Any]) -> str:
+def described(what: str, resource: dict[str, Any]) -> RenderableType:
+    """How far something is, in a line."""
     found = resource.get("progress")
     step = found.get("phase") or found.get("message") if isinstance(found, dict) else found
-    return f"{what}: {resource.get('status', '')}" + (f", {step}" if step else "")
+    text = f"{what}: {resource.get('status', '')}"
+    if not isinstance(found, dict) or not found.get("total"):
+        return text + (f", {step}" if step else "")
+    done, total = found["done"], found["total"]
+    line = Table.grid(padding=(0, 1))
+    line.add_row(
+        text,
+        ProgressBar(total=total, completed=done, width=_BAR_COLUMNS),
+        f"{done} of {total}" + (f", {step}" if step else ""),
+    )
+    return line

@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from app.cli.errors import CliError, usage_error
+from app.cli.local_designs import LocalDesignSearch
 from app.cli.server import OnProgress, Resource
 from app.jobs.comparison import compare_phases, predicted, relative_error
 from app.kit.pointers import describe
 from app.kit.schema import known_fields
 from planner.check import check, check_plan
+from planner.designs.check import check_design_search
+from planner.designs.request import DesignSearchRequest
 from planner.devices import BUILTIN, builtin_device
 from planner.errors import FieldProblem, InvalidRequest
 from planner.plans import PlanRequest
@@ -26,9 +29,9 @@ from profiler.limits import Limits
 from profiler.outcome import Outcome
 
 _LIMITS = Limits(wall_seconds=1800.0)
-_FIELDS = known_fields(SimulationRequest, PlanRequest, SweepRequest)
+_FIELDS = known_fields(SimulationRequest, PlanRequest, SweepRequest, DesignSearchRequest)
 
-Request = TypeVar("Request", SimulationRequest, PlanRequest, SweepRequest)
+Request = TypeVar("Request", SimulationRequest, PlanRequest, SweepRequest, DesignSearchRequest)
 Job = Callable[..., Coroutine[Any, Any, Outcome]]
 
 
@@ -49,6 +52,11 @@ class Local:
         request = _parse(SweepRequest, body)
         points = sweep_points(request, check)
         return asyncio.run(_Sweep(request, points, on_progress).answer())
+
+    def search_designs(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """Search, one design after the other, each in a child of this process."""
+        request = check_design_search(_parse(DesignSearchRequest, body))
+        return asyncio.run(LocalDesignSearch(request, _LIMITS, on_progress).answer())
 
     def run_request(
         self, body: Resource, labels: dict[str, str], on_progress: OnProgress

@@ -193,6 +193,7 @@ def listing(columns: list[tuple[str, str]], items: list[dict[str, Any]], empty: 
     if not items:
         return empty
     table = Table(*(heading for heading, _ in columns), box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].no_wrap = True  # an id that is cut is of no use: other columns give way
     for item in items:
         table.add_row(*(_cell(item, path) for _, path in columns))
     return table

@@ -40,6 +40,10 @@ class Server:
         """POST a sweep and wait until all of it has ended."""
         return self._submit("/v1/sweeps", body, on_progress, first_wait=_SHORT_WAIT_S)
 
+    def search_designs(self, body: Resource, on_progress: OnProgress) -> Resource:
+        """POST a design search and wait until it has ended; its progress has the best so far."""
+        return self._submit("/v1/design-searches", body, on_progress, first_wait=_SHORT_WAIT_S)
+
     def run(self, simulation_id: str, labels: dict[str, str], on_progress: OnProgress) -> Resource:
         """Run a stored simulation for real and wait until the run has ended, however it has."""
         return self._run({"simulation_id": simulation_id}, labels, on_progress)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 BUILT = Path(__file__).parent / "static"
 
 # The views of `web/src/app.tsx`, by their addresses. Everything else is the API's to answer.
-_VIEW = re.compile(r"/|/new|/(simulations|plans|runs)(/\w{1,100})?|/compare")
+_VIEW = re.compile(r"/|/new|/(simulations|plans|design-searches|runs)(/\w{1,100})?|/compare")
 _ASSETS = "/assets/"
 _HASHED = re.compile(r"-[\w-]{8}\.(js|css)(\.br|\.gz)?$")
 _FOR_EVER = "public, max-age=31536000, immutable"

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -120,17 +119,10 @@ class DesignSearchJob:
         return found
 
     def _validate(self) -> None:
-        """Note the designs that are requests at all; the others are refused and learnt from."""
-        space = self._search.space
-        for number in range(space.size):
-            try:
-                request = SimulationRequest.model_validate(space.body(number))
-            except ValidationError as error:
-                problem = str(error.errors()[0]["msg"])
-                self._search.know(number, Found(problem=problem, refused=True))
-            else:
-                digest = content_hash(request, versions())
-                self._designs[number] = _Design(number, request, digest)
+        """Note the designs that are requests at all."""
+        for number, request in self._search.admit().items():
+            digest = content_hash(request, versions())
+            self._designs[number] = _Design(number, request, digest)
 
     async def _recall(self) -> None:
         """Learn from the simulations of designs that the store has, the newest first."""

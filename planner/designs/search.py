@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from planner.designs.answer import Design, DesignMetrics, DesignSearchAnswer, Expected, Untried
 from planner.designs.chance import random_search
@@ -29,6 +30,7 @@ from planner.designs.goals import Goals
 from planner.designs.request import DesignSearchRequest
 from planner.designs.space import DesignSpace, Floats
 from planner.designs.surrogate import Surrogate, fit, squared_distances
+from planner.request import SimulationRequest
 
 _UNTRIED = 3
 _FAILS = 0.5
@@ -81,6 +83,20 @@ class DesignSearch:
         self._seen: dict[int, Design] = {}
         self._refused: set[int] = set()
         self._refusals = 0
+
+    def admit(self) -> dict[int, SimulationRequest]:
+        """The designs that are requests at all, by number; the others are refused, and learnt from.
+
+        Call it before the first `ask`, so that none of the others is proposed.
+        """
+        admitted = {}
+        for number in range(self.space.size):
+            try:
+                admitted[number] = SimulationRequest.model_validate(self.space.body(number))
+            except ValidationError as error:
+                problem = str(error.errors()[0]["msg"])
+                self.know(number, Outcome(problem=problem, refused=True))
+        return admitted
 
     def know(self, design: int, outcome: Outcome) -> None:
         """Take in what the store has of a design."""

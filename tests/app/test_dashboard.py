@@ -42,6 +42,8 @@ def client(folder):
         "/simulations",
         "/simulations/sim_1",
         "/plans/plan_1",
+        "/design-searches",
+        "/design-searches/search_1",
         "/runs/run_1",
         "/compare?a=x",
     ],

@@ -12,11 +12,24 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app.cli.embedded import embedded_service
+from headroom_client import Client
 from tests.browser.watched import ROOT, overflow, serious_violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CONFIG = {"model_type": "gpt2", "n_layer": 2, "n_embd": 96, "n_head": 4, "vocab_size": 4000}
+SPACE = {
+    "model": {
+        "source": "transformers",
+        "task": "fill-mask",
+        "config": {"model_type": "bert", "vocab_size": 500, "intermediate_size": 64},
+    },
+    "workload": {"batch_size": 2, "sequence_length": 16},
+    "transformer": {"hidden": [32, 64], "heads": [2, 3], "layers": [1, 2]},
+    "objective": "score",
+    "constraints": {"peak_bytes": "2MiB"},
+    "evaluations": 4,
+}
 LONG = 240_000  # ms: a worker's first trace imports torch, and the machine may be busy
 PICTURES = ROOT / "docs" / "images"
 PICTURING = "HEADROOM_PICTURES" in os.environ
@@ -174,6 +187,41 @@ class TestJourney:
         assert page.url.endswith("?model_type=bert")
         page.go_back()
 
+    def test_a_design_search_is_followed_and_its_designs_sorted(
+        self, service, open_page, addresses
+    ):
+        with Client(service.url) as client:
+            search = client.search_designs(SPACE, wait=0)
+            page = open_page(f"{service.url}/design-searches/{search.id}")
+            expect(page.get_by_text("✓ Best score")).to_be_visible(timeout=LONG)
+            search = client.get_design_search(search.id)
+        addresses["search"] = page.url
+        assert search.best is not None
+        expect(page.locator(".chart canvas")).to_be_visible()
+        rows = page.get_by_role("region", name="Designs", exact=True).locator("tbody tr")
+        expect(rows).to_have_count(len(search.designs))
+        expect(rows.first).to_contain_text("✓ the best")
+        # What breaks a limit, and what cannot be built, is there and says so.
+        refused = [each for each in search.designs if not each.feasible]
+        assert any(each.metrics for each in refused)
+        expect(rows.filter(has_text="✕ no")).to_have_count(len(refused))
+        beyond = [
+            each.expected is not None and each.expected.extrapolated for each in search.designs
+        ]
+        expect(rows.filter(has_text="⤳ extrapolated")).to_have_count(sum(beyond))
+
+        page.get_by_role("button", name="Peak", exact=True).focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        assert page.url.endswith("?sort=-peak_bytes")
+        page.reload()  # the address has the order
+        most = max(each.metrics.peak_bytes for each in search.designs if each.metrics)
+        expect(rows.first.locator("data").first).to_have_attribute("value", str(most))
+        rows.first.get_by_role("link").click()
+        page.wait_for_url(re.compile("/simulations/sim_"))
+        expect(page.get_by_text("Peak, live")).to_be_visible()
+        assert byte_values(page, "Peak, live") == most
+
     def test_a_thing_that_there_is_not_is_explained(self, service, open_page):
         page = open_page(f"{service.url}/simulations/sim_0")
         expect(page.get_by_role("alert")).to_contain_text("there is no simulation")
@@ -181,7 +229,7 @@ class TestJourney:
 
 def views(service, addresses) -> dict[str, str]:
     simulation = addresses["simulation"].rpartition("/")[2]
-    other = service.get("/v1/simulations")["items"][0]["id"]
+    other = service.get("/v1/simulations", model_type="gpt2")["items"][0]["id"]
     return {
         "home": f"{service.url}/",
         "new": f"{service.url}/new?from={simulation}",
@@ -189,6 +237,8 @@ def views(service, addresses) -> dict[str, str]:
         "simulation": addresses["simulation"],
         "plans": f"{service.url}/plans",
         "plan": addresses["plan"],
+        "design-searches": f"{service.url}/design-searches",
+        "design-search": addresses["search"],
         "runs": f"{service.url}/runs",
         "run": addresses["run"],
         "compare": f"{service.url}/compare?a={simulation}&b={other}",

@@ -74,6 +74,14 @@ class TestAxes:
     def test_names_lead_to_their_places(self, text, pointer, values):
         assert vary("--vary", text) == {pointer: values}
 
+    def test_a_file_keeps_its_own(self, tmp_path):
+        file = tmp_path / "sweep.json"
+        own = {"pointer": "/workload/batch_size", "values": [1, 2]}
+        model = {"source": "transformers", "config": {"model_type": "gpt2"}}
+        file.write_text(json.dumps({"model": model, "vary": [own]}))
+        assert vary(str(file)) == {own["pointer"]: [1, 2]}
+        assert vary(str(file), "--vary", "batch_size=4") == {own["pointer"]: [4]}
+
     @pytest.mark.parametrize("text", ["batch_size", "=1", "batch_size=", "x=[1"])
     def test_what_is_no_axis_is_refused(self, text):
         with pytest.raises(CliError) as error:

@@ -1,9 +1,15 @@
-"""A design search through a real server and a real worker."""
+"""A design search through a real server and a real worker, by the command and by the client."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import httpx2
 import pytest
+
+from headroom_client import Client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -27,17 +33,15 @@ def client(service):
         yield client
 
 
-def searched(client, **fields):
-    response = client.post(
-        "/v1/design-searches", json=SPACE | fields, headers={"Prefer": "wait=200"}
-    )
-    search = response.json()
-    assert search["status"] == "succeeded", search
-    return search
+def headroom(url, *arguments, **options):
+    command = [sys.executable, "-m", "app.cli", *arguments, "--server", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, **options)
 
 
-def test_the_best_design_is_found_kept_and_found_again(client):
-    search = searched(client)
+def test_the_best_design_is_found_kept_and_found_again(service, client):
+    finished = headroom(service.url, "design-search", "-", "--json", input=json.dumps(SPACE))
+    assert finished.returncode == 0, finished.stderr
+    search = json.loads(finished.stdout)
     best = search["best"]
     assert search["evaluations"] == 5
     assert search["feasible"] is True
@@ -57,12 +61,20 @@ def test_the_best_design_is_found_kept_and_found_again(client):
     assert abs(run["relative_error"]) <= 0.001
 
     # Three heads for a width of 32 or 64 cannot be built: nothing is simulated for it.
-    whole = searched(client, seed=1, evaluations=12)
-    assert whole["stored"] == 5
-    assert whole["evaluations"] == 3
-    assert whole["refused"] == 4
-    assert whole["random_search"]["basis"] == "simulated"
-    assert whole["best_value"] >= search["best_value"]
+    with Client(service.url) as asking:
+        asked = {**SPACE, "seed": 1, "evaluations": 12}
+        whole = asking.search_designs(asked)
+        newest = [each.id for each in asking.list_design_searches()][:2]
+        assert newest == [whole.id, search["id"]]
+        assert asking.get_design_search(whole.id) == whole
+    assert (whole.stored, whole.evaluations, whole.refused) == (5, 3, 4)
+    assert whole.random_search.basis == "simulated"
+    assert whole.best_value == whole.best.metrics.score >= search["best_value"]
+
+    listed = headroom(service.url, "design-searches")
+    assert listed.returncode == 0, listed.stderr
+    shown = headroom(service.url, "design-searches", whole.id)
+    assert "12 designs simulated" in shown.stdout
 
 
 def test_a_search_is_cancelled_and_then_deleted(client):

@@ -8,7 +8,17 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from headroom_client import AsyncClient, Client, Plan, Run, Simulation, Sweep, SweepPoint, Worker
+from headroom_client import (
+    AsyncClient,
+    Client,
+    DesignSearch,
+    Plan,
+    Run,
+    Simulation,
+    Sweep,
+    SweepPoint,
+    Worker,
+)
 
 _FILES = {"Timeline": "timeline", "Graph": "graph"}
 _METHODS = {
@@ -65,6 +75,7 @@ def test_every_call_of_the_service_has_a_method(document):
         (Run, "RunResource"),
         (Sweep, "SweepResource"),
         (SweepPoint, "SweepPointResource"),
+        (DesignSearch, "DesignSearchResource"),
         (Worker, "WorkerResource"),
     ],
 )

@@ -7,11 +7,13 @@ import { Home } from "./pages/home";
 import { toggleTheme, useTheme } from "./theme";
 
 /** Addresses of views. The service answers these, and no others, with this page. */
-const PAGES = /^\/(?:$|(?:new|simulations|plans|runs|compare)(?:\/|$|\?))/;
+const PAGES = /^\/(?:$|(?:new|simulations|plans|design-searches|runs|compare)(?:\/|$|\?))/;
 
 const New = lazy(() => import("./pages/new/page").then((module) => module.NewPage));
 const SimulationList = lazy(() => import("./pages/lists").then((module) => module.SimulationList));
 const PlanList = lazy(() => import("./pages/lists").then((module) => module.PlanList));
+const DesignSearchList = lazy(() => import("./pages/lists").then((module) => module.DesignSearchList));
+const DesignSearchPage = lazy(() => import("./pages/designs/page").then((module) => module.DesignSearchPage));
 const SimulationPage = lazy(() => import("./pages/simulation/page").then((module) => module.SimulationPage));
 const PlanPage = lazy(() => import("./pages/plan/page").then((module) => module.PlanPage));
 const RunsPage = lazy(() => import("./pages/runs/list").then((module) => module.RunsPage));
@@ -22,6 +24,7 @@ const LINKS: [string, string][] = [
   ["/new", "New"],
   ["/simulations", "Simulations"],
   ["/plans", "Plans"],
+  ["/design-searches", "Designs"],
   ["/runs", "Runs"],
   ["/compare", "Compare"],
 ];
@@ -53,6 +56,8 @@ export function App() {
               <Route path="/simulations/:id" component={SimulationPage} />
               <Route path="/plans" component={PlanList} />
               <Route path="/plans/:id" component={PlanPage} />
+              <Route path="/design-searches" component={DesignSearchList} />
+              <Route path="/design-searches/:id" component={DesignSearchPage} />
               <Route path="/runs" component={RunsPage} />
               <Route path="/runs/:id" component={RunPage} />
               <Route path="/compare" component={ComparePage} />

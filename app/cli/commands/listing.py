@@ -1,4 +1,4 @@
-"""Commands that show what a service has: models, devices, workers, simulations, plans, runs."""
+"""Commands that show what a service has: models, devices, workers, and what was asked of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli import render, render_device, render_plan
+from app.cli import render, render_designs, render_device, render_plan
 from app.cli.backend import DEFAULT_SERVER, JsonOption, ServerOption
 from app.cli.console import out, print_json
 from app.cli.outcome import require_succeeded
@@ -155,6 +155,41 @@ def plans(
     ]
     page = client.get("/v1/plans", status=status, limit=limit)
     _show(page, columns, "No plans.", json)
+
+
+def design_searches(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    status: StatusOption = None,
+    limit: LimitOption = 20,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """Stored design searches, newest first, or one of them: the best designs found."""
+    client = Server(server)
+    if identifier is not None:
+        search = client.get(f"/v1/design-searches/{identifier}")
+        if json:
+            print_json(search)
+            return
+        require_succeeded(search)
+        out.print(render_designs.design_search(search, top=10))
+        return
+    page = client.get("/v1/design-searches", status=status, limit=limit)
+    if not json:
+        for item in page["items"]:
+            objective = item["request"]["objective"]
+            item["best"] = render_designs.value_text(objective, item["best_value"])
+    columns = [
+        ("Search", "id"),
+        ("Status", "status"),
+        ("Model", "request.model.config.model_type"),
+        ("Objective", "request.objective"),
+        ("Best", "best"),
+        ("Feasible", "feasible"),
+        ("Simulated", "evaluations"),
+        ("Created", "created_at"),
+    ]
+    _show(page, columns, "No design searches.", json)
 
 
 def runs(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
 from contextlib import closing
 from typing import Annotated, Any
 
 import typer
 
 from app.cli import render_sweep
+from app.cli.axes import varied
 from app.cli.backend import (
     DEFAULT_SERVER,
     JsonOption,
@@ -18,13 +18,11 @@ from app.cli.backend import (
     open_backend,
 )
 from app.cli.console import err, out, print_json, progress
-from app.cli.errors import CliError, ExitCode, usage_error
+from app.cli.errors import CliError, ExitCode
 from app.cli.memory import parse_memory
-from app.cli.model_source import parse_value
 from app.cli.outcome import fits
 from app.cli.request_options import RequestOptions, takes_request
 from app.cli.server import OnProgress
-from planner.request import Workload
 
 VaryOption = Annotated[
     list[str] | None,
@@ -65,7 +63,8 @@ def sweep(
     Ends with 0 when a combination fits, 3 when none does, 2 when the request is wrong and 1 when
     none could be predicted.
     """
-    body = {**request.body(), "vary": [_axis(text) for text in vary or []]}
+    body = request.body()
+    body["vary"] = varied(body, vary)
     if print_request:
         print_json(body)
         return
@@ -86,40 +85,11 @@ def sweep(
         raise typer.Exit(ExitCode.DOES_NOT_FIT)
 
 
-def _axis(text: str) -> dict[str, Any]:
-    """`batch_size=1,2` -> `{"pointer": "/workload/batch_size", "values": [1, 2]}`."""
-    name, separator, values = text.partition("=")
-    if not separator or not name or not values:
-        raise usage_error(f"--vary {text}: write it as NAME=VALUE,..., such as batch_size=1,2,4")
-    return {"pointer": _pointer(name), "values": _values(values)}
-
-
-def _pointer(name: str) -> str:
-    if name.startswith("/"):
-        return name
-    plain = name.replace("-", "_")
-    if plain in Workload.model_fields:
-        return f"/workload/{plain}"
-    places = {"device": "/device", "checkpointing": "/strategy/checkpointing"}
-    return places.get(plain, f"/model/config/{name.replace('.', '/')}")
-
-
-def _values(text: str) -> list[Any]:
-    """A JSON list, or values with commas between them."""
-    if text.startswith("["):
-        try:
-            values: list[Any] = json_module.loads(text)
-        except ValueError as error:
-            raise usage_error(f"--vary: {text} is no valid JSON: {error}") from None
-        return values
-    return [parse_value(value.strip()) for value in text.split(",")]
-
-
 def _counted(on_progress: OnProgress) -> OnProgress:
     def tell(sweep: dict[str, Any]) -> None:
         counts = dict(sweep["counts"])
         total = counts.pop("total")
-        done = {"phase": f"{sum(counts.values())} of {total}"}
+        done = {"done": sum(counts.values()), "total": total}
         on_progress({"status": sweep["status"], "progress": done})
 
     return tell

@@ -196,6 +196,92 @@ export interface Plan extends Job {
   limitations: string[] | null;
 }
 
+export type Objective = "peak_bytes" | "step_seconds" | "cost" | "score";
+
+export interface VariedAxis {
+  pointer: string;
+  also: string[];
+  values: unknown[];
+}
+
+export interface DesignSearchRequest {
+  model: ModelDescription;
+  workload: Workload;
+  device: string;
+  vary: VariedAxis[];
+  objective: Objective;
+  constraints: {
+    fits: boolean;
+    peak_bytes: number | null;
+    step_seconds: number | null;
+    parameter_count: number | null;
+    score: number | null;
+  };
+  prices: Record<string, number>;
+  evaluations: number;
+  seed: number;
+  [field: string]: unknown;
+}
+
+export interface DesignMetrics {
+  peak_bytes: number;
+  step_seconds: number | null;
+  parameter_count: number;
+  memory_use: number | null;
+  cost: number | null;
+  score: number;
+}
+
+/** Values by the pointers of their axes. */
+export type Choices = Record<string, unknown>;
+
+export interface Expected {
+  value: number;
+  pessimistic: number;
+  extrapolated: boolean;
+}
+
+export interface Design {
+  choices: Choices;
+  source: "stored" | "initial" | "proposed";
+  metrics: DesignMetrics | null;
+  feasible: boolean;
+  violations: string[];
+  expected: Expected | null;
+  simulation_id: string | null;
+}
+
+/** While it runs, `progress` has these. */
+export interface DesignSearchProgress {
+  phase?: "recall" | "initial" | "proposed";
+  evaluations?: number;
+  most_evaluations?: number;
+  best_value?: number | null;
+  best?: Choices | null;
+}
+
+export interface DesignSearch extends Job {
+  request: DesignSearchRequest;
+  versions: Record<string, string>;
+  feasible: boolean | null;
+  best_value: number | null;
+  space_size: number | null;
+  stored: number | null;
+  evaluations: number | null;
+  refused: number | null;
+  best: Design | null;
+  designs: Design[] | null;
+  untried: { choices: Choices; expected: Expected }[] | null;
+  random_search: {
+    evaluations: number;
+    expected_value: number | null;
+    nothing_feasible: number;
+    basis: "simulated" | "surrogate";
+    regret: number | null;
+  } | null;
+  limitations: string[] | null;
+}
+
 export interface Timeline {
   event: number[];
   total_bytes: number[];

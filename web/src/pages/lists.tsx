@@ -1,4 +1,4 @@
-import type { Plan, Simulation } from "../api/types";
+import type { DesignSearch, Plan, Simulation } from "../api/types";
 import { modelName, strategyText, workloadText } from "../describe";
 import { Listing, STATUSES, type Filter } from "../parts/listing";
 import { PageHead, Section } from "../parts/section";
@@ -6,6 +6,7 @@ import { Empty } from "../parts/states";
 import { Table, type Column } from "../parts/table";
 import { Bytes, Status } from "../parts/values";
 import { added, ago, moment } from "../units";
+import { goalText, metricText } from "./designs/measures";
 
 const FILTERS: Filter[] = [
   { name: "status", label: "Status", options: STATUSES },
@@ -91,6 +92,53 @@ export function PlanList() {
               <Nothing what="plan" filtered={filtered} />
             ) : (
               <Table label="Plans" columns={PLAN_COLUMNS} rows={items} />
+            )
+          }
+        </Listing>
+      </Section>
+    </>
+  );
+}
+
+const OBJECTIVE: Filter = {
+  name: "objective",
+  label: "Objective",
+  options: [["peak_bytes", "least peak"], ["step_seconds", "least step time"], ["cost", "least cost"], ["score", "most score"]],
+};
+
+const DESIGN_SEARCH_COLUMNS: Column<DesignSearch>[] = [
+  { title: "Model", cell: (item) => <a href={`/design-searches/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Workload", cell: (item) => workloadText(item.request.workload) },
+  { title: "Wanted", cell: (item) => goalText(item.request) },
+  { title: "Best", number: true, cell: (item) => metricText(item.request.objective, item.best_value) },
+  { title: "Simulated", number: true, cell: (item) => item.evaluations ?? "–" },
+  { title: "Of designs", number: true, cell: (item) => item.space_size ?? "–" },
+  { title: "Feasible", cell: (item) => fits(item.feasible) },
+  { title: "Status", cell: (item) => <Status status={item.status} /> },
+  { title: "Asked", cell: (item) => <When at={item.created_at} /> },
+];
+
+export function DesignSearchList() {
+  return (
+    <>
+      <PageHead title="Design searches">The best of many architectures, workloads and devices, by simulating few.</PageHead>
+      <Section title="Stored" note="newest first">
+        <Listing<DesignSearch>
+          path="/v1/design-searches"
+          kind="design_search"
+          filters={[...FILTERS, OBJECTIVE, FEASIBLE]}
+        >
+          {(items, filtered) =>
+            items.length > 0 ? (
+              <Table label="Design searches" columns={DESIGN_SEARCH_COLUMNS} rows={items} />
+            ) : filtered ? (
+              <Nothing what="design search" filtered />
+            ) : (
+              <Empty title="There is no design search yet">
+                <p>
+                  <code>headroom design-search</code> or <code>POST /v1/design-searches</code> starts one.
+                </p>
+              </Empty>
             )
           }
         </Listing>

@@ -70,7 +70,7 @@ const STATES: Record<string, string> = { online: "●", busy: "◐", lost: "✕"
 function Workers() {
   const { route } = useLocation();
   const loaded = useResource<Page<Worker>>("/v1/workers");
-  useChanges(["worker", "run", "simulation", "plan"], loaded.reload, 1_000);
+  useChanges(["worker", "run", "simulation", "plan", "design_search"], loaded.reload, 1_000);
   const columns: Column<Worker>[] = [
     { title: "Worker", cell: (worker) => <code>{worker.id}</code> },
     {
@@ -127,6 +127,6 @@ function versionsText({ versions, differs_in }: Worker): string {
 }
 
 function pathOf(id: string): string {
-  const kind = id.startsWith("plan_") ? "plans" : id.startsWith("run_") ? "runs" : "simulations";
-  return `/${kind}/${id}`;
+  const kinds: Record<string, string> = { plan: "plans", run: "runs", search: "design-searches" };
+  return `/${kinds[id.split("_")[0]!] ?? "simulations"}/${id}`;
 }
