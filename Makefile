@@ -33,14 +33,14 @@ help: ## print this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
 install: $(STAMP) ## make .venv with everything pinned, and the command `headroom` in it; build the dashboard
-	@$(MAKE) --no-print-directory dashboard || \
+	@$(MAKE) --no-print-directory --silent dashboard || \
 		echo "The dashboard is not built; everything else works without it. Again: make dashboard" >&2
 
 dashboard: $(PAGE) ## build what the service shows at /, from web/ (Node.js 20.19 or newer)
 
 $(PAGE): $(WEB) | $(STAMP)
 	@$(NPM) ci --loglevel=error
-	@$(NPM) run --silent build
+	@$(NPM) run --silent build -- --logLevel warn
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Headroom needs Python 3.11 or newer (make install PYTHON=...)" >&2; exit 1; }

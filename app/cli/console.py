@@ -21,6 +21,16 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2))
 
 
+def say_stored(resource: dict[str, Any], server: str, page: str | None = None) -> None:
+    """Say on standard error under which id a service keeps it, and where the dashboard shows it;
+    nothing of what is not stored. `page` is the first part of that address.
+    """
+    identifier = resource.get("id")
+    if identifier:
+        address = f": {server.rstrip('/')}/{page}/{identifier}" if page else ""
+        err.print(f"Stored as {identifier}{address}", style="dim", soft_wrap=True)
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A spinner on standard error while something lasts; nothing where that is no terminal.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 from rich import box
@@ -188,14 +189,28 @@ def _gradients(match: dict[str, Any]) -> Text:
     )
 
 
-def listing(columns: list[tuple[str, str]], items: list[dict[str, Any]], empty: str) -> Any:
-    """A table of resources; `columns` are (heading, dotted path) pairs."""
+def listing(
+    columns: list[tuple[str, str]],
+    items: list[dict[str, Any]],
+    empty: str,
+    width: int | None = None,
+) -> Any:
+    """A table of resources; `columns` are (heading, dotted path) pairs, the most wanted first.
+
+    With a `width`, those at the end that it has no place for are left out: a table whose ids are
+    cut is good for nothing.
+    """
     if not items:
         return empty
-    table = Table(*(heading for heading, _ in columns), box=box.SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].no_wrap = True  # an id that is cut is of no use: other columns give way
-    for item in items:
-        table.add_row(*(_cell(item, path) for _, path in columns))
+    rows = [[_cell(item, path) for _, path in columns] for item in items]
+    headings = [heading for heading, _ in columns]
+    if width is not None:
+        widths = [2 + max(map(len, cells)) for cells in zip(headings, *rows, strict=True)]
+        shown = max(1, sum(total - 2 <= width for total in accumulate(widths)))
+        headings, rows = headings[:shown], [row[:shown] for row in rows]
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

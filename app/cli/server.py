@@ -99,8 +99,8 @@ class Server:
             return self._client.follow(flow)
         except NotReached as error:
             raise CliError(
-                f"{error}; start one with `headroom serve`, name another with --server, or work "
-                "without one with --local"
+                f"{error}; start one with `headroom serve`, or name another with --server. "
+                "simulate, plan, sweep, check and run work without one: --local"
             ) from None
         except ServiceError as error:
             raise CliError.from_problem(error.problem, error.status) from None

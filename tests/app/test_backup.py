@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -24,8 +23,10 @@ from app.models import JobAttempt, Simulation
 from app.settings import Settings
 from tests.app.conftest import ROOT, end, make_settings, wait_for
 from tests.app.fakes import accept, body
+from tests.documents.blocks import run_by
 
-TEXT = (ROOT / "docs" / "backup.md").read_text()
+(BLOCKS,) = run_by(__file__).values()
+NAMES = ["backup: postgresql", "restore: postgresql", "backup: sqlite", "restore: sqlite"]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -58,7 +59,7 @@ def restored(source, kind, tmp_path):
 
 def run_block(name: str, folder: Path, **variables: str) -> None:
     """Run a block of the page in the folder."""
-    (block,) = re.findall(rf"<!-- {name} -->\n *```sh\n(.*?)```", TEXT, re.S)
+    block = dict(zip(NAMES, BLOCKS, strict=True))[name].text
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     finished = subprocess.run(
         ["bash", "-euc", block],

@@ -107,3 +107,14 @@ def test_a_device_with_several_memories_shows_what_each_holds():
 def test_gradients_that_were_not_compared_are_said_to_be():
     shown = printed(render._gradients({"reason": "the step does not fit"}))
     assert "not compared: the step does not fit" in shown
+
+
+def test_a_narrow_list_leaves_out_its_last_columns_and_cuts_no_id():
+    columns = [("Plan", "id"), ("Peak", "peak_bytes"), ("Created", "created_at")]
+    item = {"id": "plan_" + 28 * "a", "peak_bytes": 2**20, "created_at": "2026-11-24T17:30:31Z"}
+    narrow = printed(render.listing(columns, [item], "", width=50), width=50)
+    assert item["id"] in narrow
+    assert "1.00 MiB" in narrow
+    assert "Created" not in narrow
+    wide = printed(render.listing(columns, [item], "", width=100))
+    assert item["created_at"] in wide

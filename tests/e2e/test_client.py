@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from pathlib import Path
 
 import pytest
 
 from headroom_client import AsyncClient, Client, ServiceError
+from tests.documents.blocks import run_by
 
 TINY = {"model_type": "gpt2", "n_layer": 1, "n_embd": 32, "n_head": 2, "vocab_size": 100}
 REQUEST = {
@@ -38,10 +37,9 @@ def test_predict_run_and_look(service):
 
 
 def test_the_example_of_the_documentation_runs(service, monkeypatch, capsys):
-    page = Path(__file__).resolve().parents[2] / "docs" / "client.md"
-    (code,) = re.findall(r"<!-- tried.*?-->\n```python\n(.*?)```", page.read_text(), re.DOTALL)
+    ((block,),) = run_by(__file__).values()
     monkeypatch.setenv("HEADROOM_SERVER", service.url)
-    exec(compile(code, page.name, "exec"), {})
+    exec(compile(block.text, str(block), "exec"), {})
     assert "run_" in capsys.readouterr().out
 
 

@@ -13,6 +13,7 @@ from headroom_client import Client, ClientError
 from headroom_client.trainer import HeadroomCallback
 from planner import simulate
 from planner.errors import StrategyMismatch
+from tests.documents.blocks import run_by
 
 CONFIG = {
     "model_type": "gpt2",
@@ -53,7 +54,8 @@ class Service:
         return httpx2.Response(201, json={**job, "id": "run_1", **run})
 
 
-def train(service, tmp_path, steps=4, **arguments):
+def prepared(tmp_path, steps=4, **arguments):
+    """What a training script has at hand: model, arguments and data."""
     torch.manual_seed(0)
     ids = torch.randint(500, (16, 64))
     data = [{"input_ids": row, "labels": row} for row in ids]
@@ -66,10 +68,24 @@ def train(service, tmp_path, steps=4, **arguments):
         dataloader_pin_memory=False,
         **given,
     )
+    return GPT2LMHeadModel(GPT2Config(**CONFIG)), options, data
+
+
+def train(service, tmp_path, steps=4, **arguments):
     callback = HeadroomCallback("sim_1", service.client())
-    model = GPT2LMHeadModel(GPT2Config(**CONFIG))
+    model, options, data = prepared(tmp_path, steps, **arguments)
     Trainer(model, options, train_dataset=data, callbacks=[callback]).train()
     return callback
+
+
+def test_the_example_of_the_documentation_trains_and_reports(tmp_path, monkeypatch):
+    ((block,),) = run_by(__file__).values()
+    service = Service(STRATEGY)
+    monkeypatch.setattr("headroom_client.trainer.Client", service.client)
+    model, options, data = prepared(tmp_path, steps=2)
+    names = {"Trainer": Trainer, "model": model, "args": options, "dataset": data}
+    exec(compile(block.text.replace("plan_...", "sim_1"), str(block), "exec"), names)
+    assert service.reported[0]["measured"]["peak_bytes"] > 0
 
 
 def test_what_training_took_is_reported(tmp_path):

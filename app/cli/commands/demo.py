@@ -77,11 +77,16 @@ def _predict_and_prove(server: Server) -> None:
 
 def _say_what_next(url: str, keep: bool) -> None:
     if keep:
-        out.print(f"The service keeps running; its API is described at {url}/docs. Ctrl-C ends it.")
+        out.print(
+            f"The service keeps running: its dashboard is at {url}/, its API is described at "
+            f"{url}/docs. Ctrl-C ends it."
+        )
         return
     out.print(
         "This service stops now. To keep one running: [bold].venv/bin/headroom serve[/]\n"
-        "Its API is then described at http://127.0.0.1:8000/docs"
+        "Its dashboard is then at http://127.0.0.1:8000/, its API is described at "
+        "http://127.0.0.1:8000/docs",
+        soft_wrap=True,
     )
 
 

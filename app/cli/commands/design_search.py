@@ -17,7 +17,7 @@ from app.cli.backend import (
     ServerOption,
     open_backend,
 )
-from app.cli.console import err, out, print_json, progress
+from app.cli.console import out, print_json, progress, say_stored
 from app.cli.errors import ExitCode, usage_error
 from app.cli.memory import parse_memory
 from app.cli.outcome import require_succeeded
@@ -165,8 +165,7 @@ def design_search(
         print_json(found)
     else:
         out.print(render_designs.design_search(found, top))
-        if found.get("id"):
-            err.print(f"Stored as {found['id']}", style="dim")
+        say_stored(found, server, "design-searches")
     if not found["feasible"]:
         raise typer.Exit(ExitCode.DOES_NOT_FIT)
 

@@ -115,14 +115,14 @@ def simulations(
     columns = [
         ("Simulation", "id"),
         ("Status", "status"),
+        ("Peak", "prediction.peak_bytes"),
         ("Model", "request.model.config.model_type"),
         ("Mode", "request.workload.mode"),
         ("Device", "request.device"),
-        ("Peak", "prediction.peak_bytes"),
         ("Created", "created_at"),
     ]
     page = client.get("/v1/simulations", status=status, limit=limit)
-    _show(page, columns, "No simulations.", json)
+    _show(page, columns, "No simulations.", json, width=out.width)
 
 
 def plans(
@@ -146,15 +146,15 @@ def plans(
         ("Plan", "id"),
         ("Status", "status"),
         ("Model", "request.model.config.model_type"),
-        ("Device", "request.device"),
         ("Budget", "budget_bytes"),
-        ("Fits", "feasible"),
         ("Peak", "prediction.peak_bytes"),
         ("Baseline", "baseline.peak_bytes"),
+        ("Fits", "feasible"),
+        ("Device", "request.device"),
         ("Created", "created_at"),
     ]
     page = client.get("/v1/plans", status=status, limit=limit)
-    _show(page, columns, "No plans.", json)
+    _show(page, columns, "No plans.", json, width=out.width)
 
 
 def design_searches(
@@ -189,7 +189,7 @@ def design_searches(
         ("Simulated", "evaluations"),
         ("Created", "created_at"),
     ]
-    _show(page, columns, "No design searches.", json)
+    _show(page, columns, "No design searches.", json, width=out.width)
 
 
 def runs(
@@ -212,19 +212,25 @@ def runs(
     columns = [
         ("Run", "id"),
         ("Status", "status"),
-        ("Simulation", "simulation_id"),
-        ("Plan", "plan_id"),
         ("Predicted", "predicted.peak_bytes"),
         ("Measured", "measured.peak_bytes"),
         ("Worker", "worker.id"),
+        ("Simulation", "simulation_id"),
+        ("Plan", "plan_id"),
         ("Created", "created_at"),
     ]
     page = client.get("/v1/runs", status=status, limit=limit)
-    _show(page, columns, "No runs.", json)
+    _show(page, columns, "No runs.", json, width=out.width)
 
 
-def _show(page: Any, columns: list[tuple[str, str]], empty: str, as_json: bool) -> None:
+def _show(
+    page: Any,
+    columns: list[tuple[str, str]],
+    empty: str,
+    as_json: bool,
+    width: int | None = None,
+) -> None:
     if as_json:
         print_json(page)
     else:
-        out.print(render.listing(columns, page["items"], empty))
+        out.print(render.listing(columns, page["items"], empty, width))

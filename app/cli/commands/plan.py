@@ -18,7 +18,7 @@ from app.cli.backend import (
     ServerOption,
     open_backend,
 )
-from app.cli.console import err, out, print_json, progress
+from app.cli.console import out, print_json, progress, say_stored
 from app.cli.errors import CliError, ExitCode, usage_error
 from app.cli.frontier import announced
 from app.cli.memory import parse_memory
@@ -124,8 +124,7 @@ def plan(
         print_json(found)
     else:
         out.print(render_plan.plan(found))
-        if found.get("id"):
-            err.print(f"Stored as {found['id']}", style="dim")
+        say_stored(found, server, "plans")
     if strategy_out is not None:
         _write_strategy(strategy_out, found)
     if not found["feasible"]:

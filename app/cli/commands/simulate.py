@@ -17,7 +17,7 @@ from app.cli.backend import (
     ServerOption,
     open_backend,
 )
-from app.cli.console import err, out, print_json, progress
+from app.cli.console import out, print_json, progress, say_stored
 from app.cli.errors import ExitCode, usage_error
 from app.cli.labels import parse_labels
 from app.cli.memory import parse_memory
@@ -70,6 +70,7 @@ def simulate(
         print_json(simulation)
     else:
         _print_simulation(simulation, limit)
+        say_stored(simulation, server, "simulations")
     if not fits(simulation["prediction"], limit):
         raise typer.Exit(ExitCode.DOES_NOT_FIT)
 
@@ -125,6 +126,7 @@ def run(
         print_json(result)
     else:
         out.print(render.comparison(result))
+        say_stored(result, server, "runs")
 
 
 def _print_simulation(simulation: dict[str, Any], limit: int | None) -> None:
@@ -137,8 +139,6 @@ def _print_simulation(simulation: dict[str, Any], limit: int | None) -> None:
         else:
             short = format_bytes(needed - limit)
             out.print(f"[red]Does not fit[/] {format_bytes(limit)}: {short} short.")
-    if simulation.get("id"):
-        err.print(f"Stored as {simulation['id']}", style="dim")
 
 
 def _device_memory(backend: Backend, simulation: dict[str, Any]) -> int | None:

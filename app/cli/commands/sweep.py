@@ -17,7 +17,7 @@ from app.cli.backend import (
     ServerOption,
     open_backend,
 )
-from app.cli.console import err, out, print_json, progress
+from app.cli.console import out, print_json, progress, say_stored
 from app.cli.errors import CliError, ExitCode
 from app.cli.memory import parse_memory
 from app.cli.outcome import fits
@@ -75,8 +75,7 @@ def sweep(
         print_json(found)
     else:
         out.print(render_sweep.sweep(found, limit))
-        if found.get("id"):
-            err.print(f"Stored as {found['id']}", style="dim")
+        say_stored(found, server)
     predicted = [point for point in found["points"] if point["status"] == "succeeded"]
     if not predicted:
         problem = next((p["problem"] for p in found["points"] if p.get("problem")), None)
