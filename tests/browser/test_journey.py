@@ -177,6 +177,16 @@ class TestJourney:
     def test_a_thing_that_there_is_not_is_explained(self, service, open_page):
         page = open_page(f"{service.url}/simulations/sim_0")
         expect(page.get_by_role("alert")).to_contain_text("there is no simulation")
+        page.get_by_role("link", name="See what there is").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Simulations")
+        page.goto(f"{service.url}/nothing")
+        expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
+
+    def test_a_page_that_does_not_come_is_explained(self, service, open_page):
+        page = open_page(f"{service.url}/")
+        page.route("**/assets/*.js", lambda route: route.fulfill(status=404))
+        page.get_by_role("link", name="Compare").click()
+        expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
 
 
 def views(service, addresses) -> dict[str, str]:

@@ -1,11 +1,11 @@
-import type { Plan, Simulation } from "../api/types";
+import type { ModelDescription, Plan, Simulation } from "../api/types";
 import { modelName, strategyText, workloadText } from "../describe";
 import { Listing, STATUSES, type Filter } from "../parts/listing";
 import { PageHead, Section } from "../parts/section";
 import { Empty } from "../parts/states";
 import { Table, type Column } from "../parts/table";
 import { Bytes, Status } from "../parts/values";
-import { added, ago, moment } from "../units";
+import { added, ago, count, moment } from "../units";
 
 const FILTERS: Filter[] = [
   { name: "status", label: "Status", options: STATUSES },
@@ -32,8 +32,18 @@ function When({ at }: { at: string }) {
   );
 }
 
+/** Many are of one type: its size tells them apart. */
+function Named({ path, model, size }: { path: string; model: ModelDescription; size?: number }) {
+  return (
+    <>
+      <a href={path}>{modelName(model)}</a>
+      {size !== undefined && <small class="size"> {count(size)}</small>}
+    </>
+  );
+}
+
 const SIMULATION_COLUMNS: Column<Simulation>[] = [
-  { title: "Model", cell: (item) => <a href={`/simulations/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Model", cell: (item) => <Named path={`/simulations/${item.id}`} model={item.request.model} size={item.prediction?.parameter_count} /> },
   { title: "Workload", cell: (item) => workloadText(item.request.workload) },
   { title: "Device", cell: (item) => item.request.device },
   { title: "Strategy", cell: (item) => strategyText(item.request.strategy) },
@@ -45,7 +55,7 @@ const SIMULATION_COLUMNS: Column<Simulation>[] = [
 
 function fits(value: boolean | null | undefined) {
   if (value === null || value === undefined) return <span class="none">–</span>;
-  return value ? "✓ yes" : "✕ no";
+  return <span class="fits">{value ? "✓ yes" : "✕ no"}</span>;
 }
 
 export function SimulationList() {
@@ -58,7 +68,7 @@ export function SimulationList() {
             items.length === 0 ? (
               <Nothing what="simulation" filtered={filtered} />
             ) : (
-              <Table label="Simulations" columns={SIMULATION_COLUMNS} rows={items} />
+              <Table stacked label="Simulations" columns={SIMULATION_COLUMNS} rows={items} />
             )
           }
         </Listing>
@@ -68,7 +78,7 @@ export function SimulationList() {
 }
 
 const PLAN_COLUMNS: Column<Plan>[] = [
-  { title: "Model", cell: (item) => <a href={`/plans/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Model", cell: (item) => <Named path={`/plans/${item.id}`} model={item.request.model} size={item.baseline?.parameter_count} /> },
   { title: "Workload", cell: (item) => workloadText(item.request.workload) },
   { title: "Device", cell: (item) => item.request.device },
   { title: "Budget", number: true, cell: (item) => <Bytes value={item.budget_bytes ?? item.request.budget.memory} /> },
@@ -90,7 +100,7 @@ export function PlanList() {
             items.length === 0 ? (
               <Nothing what="plan" filtered={filtered} />
             ) : (
-              <Table label="Plans" columns={PLAN_COLUMNS} rows={items} />
+              <Table stacked label="Plans" columns={PLAN_COLUMNS} rows={items} />
             )
           }
         </Listing>
