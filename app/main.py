@@ -31,6 +31,7 @@ from app.health import endpoints as health
 from app.health import metrics
 from app.kit import problems
 from app.kit.body_limit import BodyLimit
+from app.kit.gzip import CompressLong
 from app.kit.schema import known_fields
 from app.plans import endpoints as plans
 from app.runs import endpoints as runs
@@ -144,6 +145,7 @@ def create_app(
         others=[(gateway.RESULT_PATH, settings.max_result_bytes)],
     )
     # The last one added is the outermost.
+    app.add_middleware(CompressLong)
     rate = None if settings.rate_limit is None else parse_rate(settings.rate_limit)
     app.add_middleware(Guard, required=settings.auth == "on", rate=rate)
     if settings.cors_origins:

@@ -39,7 +39,7 @@ def pages(nav):
 def test_the_readme_is_the_first_page_and_leads_to_the_others(site):
     text = (site / "index.html").read_text()
     assert 'href="benchmarks/accuracy_cpu/"' in text
-    assert 'src="pictures/' in text
+    assert 'src="images/' in text
     assert 'href="api/"' in text
 
 

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BUILT = Path(__file__).parent / "static"
 
@@ -48,12 +48,16 @@ class Dashboard:
 
     def __init__(self, app: ASGIApp, folder: Path = BUILT) -> None:
         self._app = app
+        self._folder = folder
         self._files = _Precompressed(directory=folder, check_dir=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         response = await self._answer(scope) if scope["type"] == "http" else None
-        await (response or self._app)(scope, receive, send)
+        if response is None and _for_a_person(scope):
+            await self._or_no_such_page(scope, receive, send)
+        else:
+            await (response or self._app)(scope, receive, send)
 
     async def _answer(self, scope: Scope) -> Response | None:
         path: str = scope["path"]
@@ -68,11 +72,24 @@ class Dashboard:
             response.headers["Cache-Control"] = _FOR_EVER if _HASHED.search(path) else _ASK_AGAIN
         return response
 
+    async def _or_no_such_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the API answers; where it has nothing, the page, which says so and leads on."""
+        missing = False
+
+        async def pass_on(message: Message) -> None:
+            nonlocal missing
+            missing = missing or message.get("status") == 404
+            if not missing:
+                await send(message)
+
+        await self._app(scope, receive, pass_on)
+        if missing:
+            page = self._folder / "index.html"
+            text = page.read_text() if page.exists() else _NOT_BUILT
+            await _as_page(HTMLResponse(text, 404))(scope, receive, send)
+
     async def _page(self, scope: Scope) -> Response:
-        response = await self._file("/index.html", scope) or HTMLResponse(_NOT_BUILT)
-        response.headers["Cache-Control"] = _ASK_AGAIN
-        response.headers["Content-Security-Policy"] = POLICY
-        return response
+        return _as_page(await self._file("/index.html", scope) or HTMLResponse(_NOT_BUILT))
 
     async def _file(self, path: str, scope: Scope) -> Response | None:
         """Of the folder; None where there is no such file, or no folder."""
@@ -80,6 +97,19 @@ class Dashboard:
             return await self._files.get_response(path.lstrip("/"), scope)
         except HTTPException:
             return None
+
+
+def _as_page(response: Response) -> Response:
+    response.headers["Cache-Control"] = _ASK_AGAIN
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def _for_a_person(scope: Scope) -> bool:
+    """Whether an address is opened by a browser, which asks for pages, and is not of the API."""
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].startswith("/v1/"):
+        return False
+    return "text/html" in Headers(scope=scope).get("accept", "")
 
 
 class _Precompressed(StaticFiles):

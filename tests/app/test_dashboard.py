@@ -65,6 +65,16 @@ def test_what_is_not_the_dashboards_is_left_to_the_api(client, path):
     assert client.get(path).text == "of the API"
 
 
+def test_an_address_of_nothing_is_explained_to_people_and_to_programs(client):
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = client.get("/nothing", headers=browser)
+    assert (page.status_code, page.headers["cache-control"]) == (404, "no-cache")
+    assert "<title>Headroom" in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert client.get("/v1/nothing", headers=browser).text == "of the API"
+    assert client.get("/nothing").text == "of the API"
+
+
 def test_only_reading_is_answered(client):
     assert client.post("/runs").text == "of the API"
     assert client.head("/runs").status_code == 200

@@ -33,7 +33,16 @@ SPACE = {
 LONG = 240_000  # ms: a worker's first trace imports torch, and the machine may be busy
 PICTURES = ROOT / "docs" / "images"
 PICTURING = "HEADROOM_PICTURES" in os.environ
-PICTURED = ("new", "simulation", "plan", "run", "compare")
+PICTURED = ("new", "simulation", "plan", "run", "compare", "device")
+# What the README's picture shows: a workload that is too large for a card, with no such card here.
+TOO_LARGE = {
+    "model": {
+        "source": "transformers",
+        "config": {"model_type": "gpt2", "n_layer": 24, "n_embd": 1024, "n_head": 16},
+    },
+    "workload": {"batch_size": 8, "sequence_length": 1024, "precision": "amp-bf16"},
+    "device": "rtx-4090",
+}
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +234,16 @@ class TestJourney:
     def test_a_thing_that_there_is_not_is_explained(self, service, open_page):
         page = open_page(f"{service.url}/simulations/sim_0")
         expect(page.get_by_role("alert")).to_contain_text("there is no simulation")
+        page.get_by_role("link", name="See what there is").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Simulations")
+        page.goto(f"{service.url}/nothing")
+        expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
+
+    def test_a_page_that_does_not_come_is_explained(self, service, open_page):
+        page = open_page(f"{service.url}/")
+        page.route("**/assets/*.js", lambda route: route.fulfill(status=404))
+        page.get_by_role("link", name="Compare").click()
+        expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
 
 
 def views(service, addresses) -> dict[str, str]:
@@ -264,6 +283,11 @@ class TestEveryView:
                 page.emulate_media(color_scheme=theme)
                 found[f"{name}, {theme}"] = serious_violations(page)
         assert {view: violations for view, violations in found.items() if violations} == {}
+        if PICTURING:
+            too_large = service.simulate(TOO_LARGE, lambda _: None)["id"]
+            page.goto(f"{service.url}/simulations/{too_large}")
+            settle(page)
+            take_picture(page, "device")
 
     def test_fits_a_phone_without_scrolling_sideways(self, service, open_page, addresses):
         phone = {"width": 360, "height": 740}
@@ -295,4 +319,4 @@ def take_picture(page: Page, name: str) -> None:
         page.set_viewport_size({"width": 1280, "height": 960})
         page.wait_for_timeout(1_000)
         picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
-        picture.quantize(96).save(PICTURES / f"dashboard-{name}.png", optimize=True)
+        picture.quantize(160).save(PICTURES / f"dashboard-{name}.png", optimize=True)

@@ -1,5 +1,7 @@
 import { ErrorBoundary, LocationProvider, Route, Router, lazy, useLocation } from "preact-iso";
+import type { ComponentType } from "preact";
 import { useRef, useState } from "preact/hooks";
+import type { Problem } from "./api/types";
 import { KeyDialog } from "./parts/key_dialog";
 import { PageHead } from "./parts/section";
 import { ProblemView, problemOf } from "./parts/states";
@@ -9,16 +11,29 @@ import { toggleTheme, useTheme } from "./theme";
 /** Addresses of views. The service answers these, and no others, with this page. */
 const PAGES = /^\/(?:$|(?:new|simulations|plans|design-searches|runs|compare)(?:\/|$|\?))/;
 
-const New = lazy(() => import("./pages/new/page").then((module) => module.NewPage));
-const SimulationList = lazy(() => import("./pages/lists").then((module) => module.SimulationList));
-const PlanList = lazy(() => import("./pages/lists").then((module) => module.PlanList));
-const DesignSearchList = lazy(() => import("./pages/lists").then((module) => module.DesignSearchList));
-const DesignSearchPage = lazy(() => import("./pages/designs/page").then((module) => module.DesignSearchPage));
-const SimulationPage = lazy(() => import("./pages/simulation/page").then((module) => module.SimulationPage));
-const PlanPage = lazy(() => import("./pages/plan/page").then((module) => module.PlanPage));
-const RunsPage = lazy(() => import("./pages/runs/list").then((module) => module.RunsPage));
-const RunPage = lazy(() => import("./pages/runs/page").then((module) => module.RunPage));
-const ComparePage = lazy(() => import("./pages/compare").then((module) => module.ComparePage));
+/** A page's code, loaded when it is first wanted; a page that says so where it does not come. */
+function view(load: () => Promise<ComponentType>) {
+  return lazy(() =>
+    load().catch(() => () => <ProblemView problem={NOT_LOADED} again={() => location.reload()} />),
+  );
+}
+
+const NOT_LOADED: Problem = {
+  type: "dashboard",
+  title: "This page could not be loaded",
+  detail: "The service does not answer, or has been replaced by a newer one.",
+};
+
+const New = view(() => import("./pages/new/page").then((module) => module.NewPage));
+const SimulationList = view(() => import("./pages/lists").then((module) => module.SimulationList));
+const PlanList = view(() => import("./pages/lists").then((module) => module.PlanList));
+const DesignSearchList = view(() => import("./pages/lists").then((module) => module.DesignSearchList));
+const DesignSearchPage = view(() => import("./pages/designs/page").then((module) => module.DesignSearchPage));
+const SimulationPage = view(() => import("./pages/simulation/page").then((module) => module.SimulationPage));
+const PlanPage = view(() => import("./pages/plan/page").then((module) => module.PlanPage));
+const RunsPage = view(() => import("./pages/runs/list").then((module) => module.RunsPage));
+const RunPage = view(() => import("./pages/runs/page").then((module) => module.RunPage));
+const ComparePage = view(() => import("./pages/compare").then((module) => module.ComparePage));
 
 const LINKS: [string, string][] = [
   ["/new", "New"],
@@ -103,7 +118,7 @@ function TopBar() {
 function NoSuchPage() {
   return (
     <PageHead title="There is no such page">
-      <a href="/">Start from the beginning</a>
+      Nothing of this service is at <code>{location.pathname}</code>. <a href="/">Start from the beginning</a>
     </PageHead>
   );
 }

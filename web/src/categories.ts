@@ -2,41 +2,30 @@
 
 import { CATEGORIES, type ByCategory, type Category } from "./api/types";
 
+/** What tells a colour apart where colours cannot; the style sheet has the same for `.cat-*`. */
+export interface Mark {
+  kind: "dots" | "rising" | "falling" | "level" | "upright";
+  /** Pixels from one to the next. */
+  apart: number;
+  light?: boolean;
+}
+
 interface Style {
   label: string;
   colour: string;
-  /** Marks that tell it apart where colours cannot, as ECharts' decals. */
-  decal: object;
+  mark: Mark | null;
 }
-
-const MARK = "rgba(0, 0, 0, 0.26)";
-const LIGHT_MARK = "rgba(255, 255, 255, 0.34)";
-const lines = (rotation: number, gap: number, color = MARK) => ({
-  symbol: "rect",
-  dashArrayX: [1, 0],
-  dashArrayY: [1.2, gap],
-  rotation,
-  color,
-});
-const dots = (size: number, gap: number, color = MARK) => ({
-  symbol: "circle",
-  symbolSize: size,
-  dashArrayX: [[gap, gap], [0, gap, gap, 0]],
-  dashArrayY: [gap, 0],
-  color,
-});
-const PLAIN = { symbol: "none" };
 
 /** Hues of Okabe and Ito (2008), which people of every colour vision tell apart. */
 export const STYLES: Record<Category, Style> = {
-  parameters: { label: "Parameters", colour: "#0072b2", decal: PLAIN },
-  optimizer_state: { label: "Optimizer state", colour: "#56b4e9", decal: lines(Math.PI / 4, 8) },
-  gradients: { label: "Gradients", colour: "#e69f00", decal: dots(0.5, 8) },
-  activations: { label: "Activations", colour: "#009e73", decal: lines(-Math.PI / 4, 9, LIGHT_MARK) },
-  temporaries: { label: "Temporaries", colour: "#f0e442", decal: lines(0, 7) },
-  inputs: { label: "Inputs", colour: "#cc79a7", decal: lines(Math.PI / 2, 5) },
-  buffers: { label: "Buffers", colour: "#9a9a9a", decal: PLAIN },
-  workspace: { label: "Workspace", colour: "#d55e00", decal: dots(0.8, 4, LIGHT_MARK) },
+  parameters: { label: "Parameters", colour: "#0072b2", mark: null },
+  optimizer_state: { label: "Optimizer state", colour: "#56b4e9", mark: { kind: "rising", apart: 12 } },
+  gradients: { label: "Gradients", colour: "#e69f00", mark: { kind: "dots", apart: 10 } },
+  activations: { label: "Activations", colour: "#009e73", mark: { kind: "falling", apart: 13, light: true } },
+  temporaries: { label: "Temporaries", colour: "#f0e442", mark: { kind: "level", apart: 8 } },
+  inputs: { label: "Inputs", colour: "#cc79a7", mark: { kind: "upright", apart: 6 } },
+  buffers: { label: "Buffers", colour: "#9a9a9a", mark: null },
+  workspace: { label: "Workspace", colour: "#d55e00", mark: { kind: "dots", apart: 6, light: true } },
 };
 
 /** Categories that hold anything, the largest first. */

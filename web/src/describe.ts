@@ -5,7 +5,16 @@ import type { ModelDescription, Strategy, Workload } from "./api/types";
 export function modelName(model: ModelDescription): string {
   if (model.source === "preset") return `${model.name} (${model.size ?? "small"})`;
   if (model.source === "transformers") return String(model.config?.["model_type"] ?? "transformers");
-  return typeof model.name === "string" ? model.name : model.source;
+  if (typeof model.name === "string") return model.name;
+  const { source } = model;
+  if (source === "architecture") return `architecture of ${countOf(model["blocks"], "block")}`;
+  return source === "layers" ? `network of ${countOf(model["nodes"], "layer")}` : source;
+}
+
+function countOf(items: unknown, word: string): string {
+  const parts = Array.isArray(items) ? (items as { repeat?: number }[]) : [];
+  const all = parts.reduce((sum, { repeat }) => sum + (repeat ?? 1), 0);
+  return `${all} ${word}${all === 1 ? "" : "s"}`;
 }
 
 export function workloadText(workload: Workload): string {

@@ -3,6 +3,12 @@
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const LOCALE = "en-US";
+// Made once: `toLocaleString` makes one for each number, and a page has hundreds.
+const WHOLE = new Intl.NumberFormat(LOCALE);
+const TICK = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 4 });
+const FIXED = [0, 1, 2].map(
+  (digits) => new Intl.NumberFormat(LOCALE, { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
 
 export function bytes(value: number): string {
   if (Math.abs(value) >= GIB) return `${fixed(value / GIB, 2)} GiB`;
@@ -15,19 +21,34 @@ export function byteUnit(most: number): number {
   return most >= GIB ? GIB : MIB;
 }
 
+export interface ByteAxis {
+  max: number;
+  interval: number;
+  format: (value: number) => string;
+}
+
+/** An axis from 0 with room for values up to this one: four or five round steps in one unit. */
+export function byteAxis(highest: number): ByteAxis {
+  const unit = byteUnit(highest);
+  const needed = Math.max((1.02 * highest) / unit, 1e-3);
+  const power = 10 ** Math.floor(Math.log10(needed / 4));
+  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= needed / 5)!;
+  const max = step * Math.ceil(needed / step);
+  const suffix = unit === GIB ? "GiB" : "MiB";
+  const format = (value: number) => (value === 0 ? "0" : `${TICK.format(value / unit)} ${suffix}`);
+  return { max: max * unit, interval: step * unit, format };
+}
+
 export function exactBytes(value: number): string {
   return `${integer(value)} bytes`;
 }
 
 export function integer(value: number): string {
-  return value.toLocaleString(LOCALE);
+  return WHOLE.format(value);
 }
 
 function fixed(value: number, digits: number): string {
-  return value.toLocaleString(LOCALE, {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
+  return FIXED[digits]!.format(value);
 }
 
 /** 124.4 M, 8.03 B: counts of parameters and operations. */

@@ -2,7 +2,6 @@ import { expect, it } from "vitest";
 import { CATEGORIES, type Timeline } from "../src/api/types";
 import { withPart } from "../src/charts/timeline_data";
 import { overPhases } from "../src/charts/overlay";
-import { niceCeiling } from "../src/charts/timeline_option";
 import { treeOf } from "../src/charts/treemap";
 import { differences } from "../src/pages/differences";
 import { groupsOf } from "../src/pages/runs/groups";
@@ -29,13 +28,6 @@ it("puts the close part of a timeline between the coarse ones", () => {
 it("gives each phase the same width", () => {
   const pairs = overPhases([0, 1, 2, 10, 20], [5, 6, 7, 8, 9], [[1, 9], [10, 20]]);
   expect(pairs).toEqual([[0.25, 6], [0.75, 7], [1.25, 8], [1.75, 9]]);
-});
-
-it("finds a ceiling above the value, and not far", () => {
-  for (const value of [1, 5e6, 3e9, 2 ** 34]) {
-    expect(niceCeiling(value)).toBeGreaterThan(value);
-    if (value > 1e6) expect(niceCeiling(value)).toBeLessThan(1.3 * value);
-  }
 });
 
 it("sums modules into a tree whose leaves are categories", () => {

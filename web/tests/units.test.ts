@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { added, bytes, flops, parseBytes, relativeError } from "../src/units";
+import { added, byteAxis, bytes, flops, parseBytes, relativeError } from "../src/units";
 
 describe("bytes", () => {
   it.each([
@@ -10,6 +10,24 @@ describe("bytes", () => {
     [2 ** 30, "1.00 GiB"],
     [1.5 * 2 ** 40, "1,536.00 GiB"],
   ])("%d is %s", (value, text) => expect(bytes(value)).toBe(text));
+});
+
+describe("byteAxis", () => {
+  it("has room for the highest, few round steps, and one unit", () => {
+    for (const value of [1, 4e5, 5e6, 327 * 2 ** 20, 3.11 * 2 ** 30, 2 ** 34, 67.04 * 2 ** 30]) {
+      const { max, interval } = byteAxis(value);
+      expect(max).toBeGreaterThan(value);
+      if (value > 1e4) expect(max).toBeLessThan(1.4 * value);
+      expect(max / interval).toBeLessThanOrEqual(6);
+      expect(Math.abs(max / interval - Math.round(max / interval))).toBeLessThan(1e-9);
+    }
+  });
+
+  it("writes its steps shortly", () => {
+    const { max, interval, format } = byteAxis(3.11 * 2 ** 30);
+    expect([0, interval, 2 * interval, max].map(format)).toEqual(["0", "1 GiB", "2 GiB", "4 GiB"]);
+    expect(format(0.1 * 3 * 2 ** 30)).toBe("0.3 GiB");
+  });
 });
 
 describe("parseBytes", () => {

@@ -1,16 +1,22 @@
 /** The computation graph in layers, from what is read first to what is written last. */
 
 import { Graph as DagreGraph, layout } from "@dagrejs/dagre";
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { bytes, flops, integer } from "../units";
 import type { ModuleEdge, ModuleGraph, ModuleNode } from "./module_graph";
 
 const WIDTH = 190;
 const HEIGHT = 52;
 
+const MARGIN = 8;
+const WORDS = 56;
+
 interface Placed {
+  left: number;
   width: number;
   height: number;
+  /** Of the first box, from the left. */
+  middle: number;
   nodes: { node: ModuleNode; x: number; y: number }[];
   edges: { edge: ModuleEdge; path: string; x: number; y: number }[];
 }
@@ -26,15 +32,21 @@ function place(graph: ModuleGraph): Placed {
   for (const edge of graph.edges) dagre.setEdge(key(edge.source), key(edge.target), {});
   layout(dagre);
   const size = dagre.graph();
+  const nodes = graph.nodes.map((node) => {
+    const { x, y } = dagre.node(key(node.module));
+    return { node, x: (x ?? 0) - WIDTH / 2, y: (y ?? 0) - HEIGHT / 2 };
+  });
+  const lines = graph.edges.map((edge) => ({ edge, points: dagre.edge(key(edge.source), key(edge.target)).points ?? [] }));
+  // Lines may bend beyond the boxes, and have words to their right.
+  const across = lines.flatMap(({ points }) => points.flatMap(({ x }: { x: number }) => [x - MARGIN, x + MARGIN + WORDS]));
+  const left = Math.min(0, ...across);
   return {
-    width: size.width ?? 0,
+    left,
+    width: Math.max(size.width ?? 0, ...across) - left,
     height: size.height ?? 0,
-    nodes: graph.nodes.map((node) => {
-      const { x, y } = dagre.node(key(node.module));
-      return { node, x: (x ?? 0) - WIDTH / 2, y: (y ?? 0) - HEIGHT / 2 };
-    }),
-    edges: graph.edges.map((edge) => {
-      const points = dagre.edge(key(edge.source), key(edge.target)).points ?? [];
+    middle: (nodes.find(({ y }) => y < HEIGHT)?.x ?? 0) + WIDTH / 2 - left,
+    nodes,
+    edges: lines.map(({ edge, points }) => {
       const middle = points[Math.floor(points.length / 2)] ?? { x: 0, y: 0 };
       return { edge, path: curve(points), x: middle.x, y: middle.y };
     }),
@@ -56,10 +68,15 @@ function curve(points: { x: number; y: number }[]): string {
 
 export function Layered({ graph, toggle }: { graph: ModuleGraph; toggle: (module: string) => void }) {
   const placed = useMemo(() => place(graph), [graph]);
+  const frame = useRef<HTMLDivElement>(null);
+  // A narrow window begins at the first box, not at the left end.
+  useEffect(() => {
+    if (frame.current) frame.current.scrollLeft = placed.middle - frame.current.clientWidth / 2;
+  }, []);
   const most = Math.max(1, ...graph.edges.map((edge) => edge.bytes));
   return (
-    <div class="scroll graph" tabIndex={0} role="region" aria-label="Computation graph">
-      <svg width={placed.width} height={placed.height} viewBox={`0 0 ${placed.width} ${placed.height}`}>
+    <div ref={frame} class="scroll graph" tabIndex={0} role="region" aria-label="Computation graph">
+      <svg width={placed.width} height={placed.height} viewBox={`${placed.left} 0 ${placed.width} ${placed.height}`}>
         <defs>
           <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto">
             <path d="M0,0 L8,4 L0,8 z" class="edge-head" />

@@ -3,10 +3,9 @@
  * distance: both series are thinned evenly over their allocations. */
 
 import type { RunTimeline } from "../api/types";
-import { bytes } from "../units";
+import { byteAxis, bytes } from "../units";
 import { Chart } from "./chart";
 import { axisStyle, type Palette } from "./palette";
-import { niceCeiling } from "./timeline_option";
 import { TIP, tip } from "./tip";
 
 type Pairs = [number, number][];
@@ -57,7 +56,7 @@ export function overPhases(at: number[], values: number[], phases: [number, numb
 
 function overlayOption(predicted: Pairs, measured: Pairs, names: string[], palette: Palette) {
   const highest = Math.max(...predicted.map(([, value]) => value), ...measured.map(([, value]) => value));
-  const ceiling = niceCeiling(highest);
+  const levels = byteAxis(highest);
   const style = axisStyle(palette);
   return {
     textStyle: { fontFamily: palette.font },
@@ -90,9 +89,9 @@ function overlayOption(predicted: Pairs, measured: Pairs, names: string[], palet
       ...style,
       type: "value",
       min: 0,
-      max: ceiling,
-      interval: ceiling / 4,
-      axisLabel: { ...style.axisLabel, formatter: bytes },
+      max: levels.max,
+      interval: levels.interval,
+      axisLabel: { ...style.axisLabel, formatter: levels.format },
     },
     series: [
       {

@@ -2,8 +2,9 @@
 
 import { CATEGORIES, type Timeline } from "../api/types";
 import { STYLES } from "../categories";
-import { bytes, integer } from "../units";
+import { byteAxis, bytes, integer } from "../units";
 import { axisStyle, type Palette } from "./palette";
+import { tileOf } from "./tile";
 import { TIP, tip, type TipRow } from "./tip";
 
 export interface Limit {
@@ -26,9 +27,10 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
   const used = CATEGORIES.filter((name) => timeline.bytes_by_category[name].some((value) => value > 0));
   const top = Math.max(input.ceiling ?? 0, highest(timeline));
   const inSight = limit !== null && limit.bytes < 2 * top;
+  const levels = byteAxis(inSight ? Math.max(top, limit.bytes) : top);
   return {
     textStyle: { fontFamily: palette.font },
-    grid: { left: 8, right: 12, top: 26, bottom: 52, containLabel: true },
+    grid: { left: 8, right: 12, top: 26, bottom: 56, containLabel: true },
     tooltip: {
       ...TIP,
       trigger: "axis",
@@ -40,6 +42,9 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
       type: "value",
       min: 0,
       max: timeline.event_count,
+      name: "events: allocations and releases, in their order",
+      nameLocation: "middle",
+      nameGap: 24,
       splitLine: { show: false },
       axisLabel: { ...axisStyle(palette).axisLabel, formatter: integer, hideOverlap: true },
     },
@@ -47,9 +52,9 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
       ...axisStyle(palette),
       type: "value",
       min: 0,
-      max: niceCeiling(inSight ? Math.max(top, limit.bytes) : top),
-      interval: niceCeiling(inSight ? Math.max(top, limit.bytes) : top) / 4,
-      axisLabel: { ...axisStyle(palette).axisLabel, formatter: bytes },
+      max: levels.max,
+      interval: levels.interval,
+      axisLabel: { ...axisStyle(palette).axisLabel, formatter: levels.format },
     },
     dataZoom: [
       { id: "inside", type: "inside", filterMode: "filter", startValue: from, endValue: to },
@@ -66,11 +71,13 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
         fillerColor: palette.shade,
         handleStyle: { color: palette.ground, borderColor: palette.soft },
         moveHandleStyle: { color: palette.soft },
-        dataBackground: { lineStyle: { color: palette.line }, areaStyle: { color: palette.shade } },
+        dataBackground: { lineStyle: { color: palette.soft }, areaStyle: { color: palette.shade } },
         selectedDataBackground: { lineStyle: { color: palette.soft }, areaStyle: { color: palette.shade } },
       },
     ],
     series: [
+      // First, since the slider shows the shape of the first.
+      total(timeline, palette, phasesIn(timeline, input.window), inSight ? limit : null),
       ...used.map((name) => ({
         id: name,
         type: "line",
@@ -79,12 +86,11 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
         step: "end",
         symbol: "none",
         lineStyle: { width: 0 },
-        itemStyle: { color: STYLES[name].colour, decal: STYLES[name].decal },
-        areaStyle: { opacity: 1 },
+        itemStyle: { color: STYLES[name].colour },
+        areaStyle: { color: tileOf(name), opacity: 1 },
         emphasis: { disabled: true },
         data: pairs(timeline, timeline.bytes_by_category[name]),
       })),
-      total(timeline, palette, phasesIn(timeline, input.window), inSight ? limit : null),
       ...reserved(timeline, palette),
     ],
   };
@@ -92,12 +98,6 @@ export function timelineOption(input: TimelineInput, palette: Palette) {
 
 function highest(timeline: Timeline): number {
   return Math.max(...timeline.total_bytes, ...(timeline.reserved_bytes ?? []));
-}
-
-/** The least of 1, 1.25, 1.5, ... times a power of two MiB that is at least the value. */
-export function niceCeiling(value: number): number {
-  const step = 2 ** Math.max(10, Math.ceil(Math.log2(value * 1.02)) - 3);
-  return Math.max(step, Math.ceil((value * 1.02) / step) * step);
 }
 
 function pairs(timeline: Timeline, values: number[]): [number, number][] {
@@ -110,6 +110,7 @@ function total(timeline: Timeline, palette: Palette, phases: Marked[], limit: Li
     id: "total",
     type: "line",
     name: "All",
+    z: 3,
     step: "end",
     symbol: "none",
     silent: true,

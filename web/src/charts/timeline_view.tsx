@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/client";
 import { CATEGORIES, type Timeline } from "../api/types";
 import { STYLES } from "../categories";
+import { Select } from "../parts/field";
 import { Swatch } from "../parts/values";
 import { bytes, integer } from "../units";
 import { Chart } from "./chart";
@@ -11,7 +12,12 @@ import { timelineOption, type Limit } from "./timeline_option";
 
 const REST_MS = 150;
 const LOOK_CLOSER_MS = 50;
-const POINTS = 1_000;
+/** Points to ask for: more than one a pixel cannot be seen. */
+export const POINTS = Math.min(1_000, Math.max(300, window.innerWidth));
+
+/** Of the phases, as buttons; more are a list to choose from. */
+const MOST_BUTTONS = 10;
+type View = [name: string, events: [number, number]];
 
 interface Props {
   timeline: Timeline;
@@ -112,26 +118,33 @@ function PhaseButtons(props: {
   const { timeline, window, show } = props;
   const count = timeline.event_count;
   const near = Math.max(20, Math.round(count / 100));
-  const views: [string, [number, number]][] = [
+  const phases = timeline.phases.map(({ name, first_event, end_event }): View => [
+    name,
+    [first_event, Math.max(end_event, first_event + 1)],
+  ]);
+  const views: View[] = [
     ["whole", [0, count]],
     ["around the peak", [Math.max(0, props.peak - near), Math.min(count, props.peak + near)]],
-    ...timeline.phases.map(({ name, first_event, end_event }): [string, [number, number]] => [
-      name,
-      [first_event, Math.max(end_event, first_event + 1)],
-    ]),
+    ...(phases.length <= MOST_BUTTONS ? phases : []),
   ];
+  const isShown = ([, view]: View) => view[0] === window[0] && view[1] === window[1];
   return (
     <div class="chips" role="group" aria-label="Part of the timeline that is shown">
-      {views.map(([name, view]) => (
-        <button
-          type="button"
-          class="chip"
-          aria-pressed={view[0] === window[0] && view[1] === window[1]}
-          onClick={() => show(view)}
-        >
-          {name}
+      {views.map((view) => (
+        <button type="button" class="chip" aria-pressed={isShown(view)} onClick={() => show(view[1])}>
+          {view[0]}
         </button>
       ))}
+      {phases.length > MOST_BUTTONS && (
+        <label class="chip-choice">
+          Phase{" "}
+          <Select
+            value={phases.find(isShown)?.[0] ?? ""}
+            options={[["", "all"], ...phases.map(([name]) => name)]}
+            onValue={(chosen) => show(phases.find(([name]) => name === chosen)?.[1] ?? [0, count])}
+          />
+        </label>
+      )}
     </div>
   );
 }

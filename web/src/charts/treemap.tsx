@@ -3,6 +3,7 @@ import { STYLES, held } from "../categories";
 import { bytes } from "../units";
 import { Chart } from "./chart";
 import type { Palette } from "./palette";
+import { tileOf } from "./tile";
 import { TIP, tip } from "./tip";
 
 export interface TreeNode {
@@ -61,7 +62,7 @@ export function Treemap({ modules }: { modules: PeakModule[] }) {
 }
 
 function treemapOption(tree: TreeNode, palette: Palette) {
-  const label = { fontFamily: palette.font, fontSize: 11, lineHeight: 15, overflow: "truncate" as const };
+  const label = { fontFamily: palette.font, fontSize: 11, lineHeight: 15, overflow: "truncate" as const, lineOverflow: "truncate" as const, ellipsis: "…" };
   return {
     tooltip: { ...TIP, trigger: "item", formatter: (item: unknown) => treeTip((item as { data: TreeNode }).data) },
     series: [
@@ -83,11 +84,14 @@ function treemapOption(tree: TreeNode, palette: Palette) {
           itemStyle: { color: palette.ground, borderColor: palette.line, textStyle: { color: palette.text } },
           emphasis: { itemStyle: { color: palette.shade, textStyle: { color: palette.text } } },
         },
-        // On ground of its own: marks would cross the letters.
+        // With an edge of its own: marks would cross the letters.
         label: {
           ...label,
-          formatter: ({ data }: { data: TreeNode }) => `{ground|${data.name}}\n{ground|${bytes(data.value)}}`,
-          rich: { ground: { color: "#111", backgroundColor: "rgba(255, 255, 255, 0.8)", padding: [1, 4], lineHeight: 16 } },
+          color: "#111",
+          textBorderColor: "rgba(255, 255, 255, 0.9)",
+          textBorderWidth: 3,
+          padding: [1, 2],
+          formatter: ({ data }: { data: { text: string } }) => data.text,
         },
         upperLabel: {
           ...label,
@@ -109,13 +113,19 @@ function treemapOption(tree: TreeNode, palette: Palette) {
   };
 }
 
+/** Of this many siblings, none has room for more than its number. */
+const CROWD = 40;
+
 /** Coloured by what most of it is for. */
 function drawn(tree: TreeNode, parent?: TreeNode): object {
+  // "3" alone says nothing; "h.3" does.
+  const name = parent && /^\d+$/.test(tree.name) ? `${parent.name}.${tree.name}` : tree.name;
+  const crowded = parent !== undefined && parent.children.length > CROWD;
   const main = tree.category ?? held(tree.parts)[0]?.[0];
-  const style = main ? { color: STYLES[main].colour, decal: STYLES[main].decal } : {};
+  const style = main ? { color: tileOf(main) } : {};
   return {
-    // "3" alone says nothing; "h.3" does.
-    name: parent && /^\d+$/.test(tree.name) ? `${parent.name}.${tree.name}` : tree.name,
+    name,
+    text: crowded ? tree.name : `${name}\n${bytes(tree.value)}`,
     path: tree.path,
     value: tree.value,
     parts: tree.parts,

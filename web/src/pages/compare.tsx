@@ -1,7 +1,7 @@
 import { useLocation } from "preact-iso";
 import { useResource } from "../api/hooks";
 import { CATEGORIES, type Page, type Prediction, type Simulation, type Timeline } from "../api/types";
-import { TimelineView } from "../charts/timeline_view";
+import { POINTS, TimelineView } from "../charts/timeline_view";
 import { modelName, workloadText } from "../describe";
 import { CategoryBar } from "../parts/category_bar";
 import { Select } from "../parts/field";
@@ -70,7 +70,7 @@ function Pickers({ a, b }: { a: string; b: string }) {
 
 function optionText(item: Simulation): string {
   const peak = item.prediction ? bytes(item.prediction.peak_bytes) : "";
-  return `${modelName(item.request.model)}, ${workloadText(item.request.workload)}, ${item.request.device}: ${peak}, ${ago(item.created_at)}`;
+  return `${modelName(item.request.model)}, ${peak}: ${workloadText(item.request.workload)}, ${item.request.device}, ${ago(item.created_at)}`;
 }
 
 function Both({ a, b }: { a: string; b: string }) {
@@ -127,7 +127,7 @@ function Sides(props: { a: Simulation; b: Simulation; of: Prediction; and: Predi
 
 function Side({ name, simulation, ceiling }: { name: string; simulation: Simulation; ceiling: number }) {
   const path = `/v1/simulations/${simulation.id}/timeline`;
-  const timeline = useResource<Timeline>(`${path}?max_points=1000`);
+  const timeline = useResource<Timeline>(`${path}?max_points=${POINTS}`);
   const device = useDevice(simulation.request.device);
   const limit = device?.memory_bytes ? { label: `Memory of ${device.name}`, bytes: device.memory_bytes } : null;
   return (
@@ -165,6 +165,7 @@ function numbersOf(a: Prediction, b: Prediction): NumberRow[] {
 
 function ratio(a: number | null, b: number | null): string {
   if (a === null || b === null || a === 0) return "–";
+  if (a === b) return "the same";
   const percent = (b / a - 1) * 100;
   return `${percent < 0 ? "−" : "+"}${Math.abs(percent).toFixed(1)} %`;
 }

@@ -5,7 +5,7 @@ import { modelName, workloadText } from "../describe";
 import { Section, PageHead } from "../parts/section";
 import { Await, Empty } from "../parts/states";
 import { Bytes, Status } from "../parts/values";
-import { ago, relativeError } from "../units";
+import { ago, count, relativeError } from "../units";
 
 const NEWEST = "?limit=6";
 
@@ -31,12 +31,13 @@ export function Home() {
         Where the memory of a PyTorch workload goes, what makes it fit, and whether the prediction held.
       </PageHead>
       <div class="columns">
-        <Section title="Simulations" actions={<a href="/simulations">All</a>}>
+        <Section title="Simulations" note="predicted peaks" actions={<a href="/simulations">All</a>}>
           <Await loaded={simulations}>
             {(page) => (
               <Newest items={page.items} path="/simulations" empty="Nothing predicted yet" start>
                 {(item) => ({
                   name: modelName(item.request.model),
+                  size: item.prediction?.parameter_count,
                   value: <Bytes value={item.prediction?.peak_bytes} />,
                   words: `${workloadText(item.request.workload)} on ${item.request.device}`,
                 })}
@@ -44,12 +45,13 @@ export function Home() {
             )}
           </Await>
         </Section>
-        <Section title="Plans" actions={<a href="/plans">All</a>}>
+        <Section title="Plans" note="peaks they reach" actions={<a href="/plans">All</a>}>
           <Await loaded={plans}>
             {(page) => (
               <Newest items={page.items} path="/plans" empty="Nothing planned yet" start>
                 {(item) => ({
                   name: modelName(item.request.model),
+                  size: item.prediction?.parameter_count,
                   value: <Bytes value={item.prediction?.peak_bytes} />,
                   words: `${workloadText(item.request.workload)} on ${item.request.device}`,
                 })}
@@ -57,13 +59,13 @@ export function Home() {
             )}
           </Await>
         </Section>
-        <Section title="Runs" actions={<a href="/runs">All</a>}>
+        <Section title="Runs" note="did the prediction hold?" actions={<a href="/runs">All</a>}>
           <Await loaded={runs}>
             {(page) => (
               <Newest items={page.items} path="/runs" empty="Nothing measured yet">
                 {(item) => ({
                   name: item.model_type ?? "layers",
-                  value: item.relative_error === null ? "–" : relativeError(item.relative_error),
+                  value: item.relative_error === null ? "–" : errorText(item.relative_error),
                   words: `of a ${item.plan_id ? "plan" : "simulation"} for ${item.device}`,
                 })}
               </Newest>
@@ -75,12 +77,16 @@ export function Home() {
   );
 }
 
+function errorText(error: number): string {
+  return error === 0 ? "exact" : `off by ${relativeError(error)}`;
+}
+
 function Newest<Item extends Job>(props: {
   items: Item[];
   path: string;
   empty: string;
   start?: boolean;
-  children: (item: Item) => { name: string; value: ComponentChildren; words: string };
+  children: (item: Item) => { name: string; size?: number; value: ComponentChildren; words: string };
 }) {
   if (props.items.length === 0) {
     return (
@@ -92,10 +98,13 @@ function Newest<Item extends Job>(props: {
   return (
     <ul class="rows">
       {props.items.map((item) => {
-        const { name, value, words } = props.children(item);
+        const { name, size, value, words } = props.children(item);
         return (
           <li>
-            <a href={`${props.path}/${item.id}`}>{name}</a>
+            <span>
+              <a href={`${props.path}/${item.id}`}>{name}</a>
+              {size !== undefined && <small class="size"> {count(size)}</small>}
+            </span>
             <span class="row-value">{value}</span>
             <small>{words}</small>
             <small>

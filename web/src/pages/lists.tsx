@@ -1,11 +1,11 @@
-import type { DesignSearch, Plan, Simulation } from "../api/types";
+import type { DesignSearch, ModelDescription, Plan, Simulation } from "../api/types";
 import { modelName, strategyText, workloadText } from "../describe";
 import { Listing, STATUSES, type Filter } from "../parts/listing";
 import { PageHead, Section } from "../parts/section";
 import { Empty } from "../parts/states";
 import { Table, type Column } from "../parts/table";
 import { Bytes, Status } from "../parts/values";
-import { added, ago, moment } from "../units";
+import { added, ago, count, moment } from "../units";
 import { goalText, metricText } from "./designs/measures";
 
 const FILTERS: Filter[] = [
@@ -33,8 +33,18 @@ function When({ at }: { at: string }) {
   );
 }
 
+/** Many are of one type: its size tells them apart. */
+function Named({ path, model, size }: { path: string; model: ModelDescription; size?: number }) {
+  return (
+    <>
+      <a href={path}>{modelName(model)}</a>
+      {size !== undefined && <small class="size"> {count(size)}</small>}
+    </>
+  );
+}
+
 const SIMULATION_COLUMNS: Column<Simulation>[] = [
-  { title: "Model", cell: (item) => <a href={`/simulations/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Model", cell: (item) => <Named path={`/simulations/${item.id}`} model={item.request.model} size={item.prediction?.parameter_count} /> },
   { title: "Workload", cell: (item) => workloadText(item.request.workload) },
   { title: "Device", cell: (item) => item.request.device },
   { title: "Strategy", cell: (item) => strategyText(item.request.strategy) },
@@ -46,7 +56,7 @@ const SIMULATION_COLUMNS: Column<Simulation>[] = [
 
 function fits(value: boolean | null | undefined) {
   if (value === null || value === undefined) return <span class="none">–</span>;
-  return value ? "✓ yes" : "✕ no";
+  return <span class="fits">{value ? "✓ yes" : "✕ no"}</span>;
 }
 
 export function SimulationList() {
@@ -59,7 +69,7 @@ export function SimulationList() {
             items.length === 0 ? (
               <Nothing what="simulation" filtered={filtered} />
             ) : (
-              <Table label="Simulations" columns={SIMULATION_COLUMNS} rows={items} />
+              <Table stacked label="Simulations" columns={SIMULATION_COLUMNS} rows={items} />
             )
           }
         </Listing>
@@ -69,7 +79,7 @@ export function SimulationList() {
 }
 
 const PLAN_COLUMNS: Column<Plan>[] = [
-  { title: "Model", cell: (item) => <a href={`/plans/${item.id}`}>{modelName(item.request.model)}</a> },
+  { title: "Model", cell: (item) => <Named path={`/plans/${item.id}`} model={item.request.model} size={item.baseline?.parameter_count} /> },
   { title: "Workload", cell: (item) => workloadText(item.request.workload) },
   { title: "Device", cell: (item) => item.request.device },
   { title: "Budget", number: true, cell: (item) => <Bytes value={item.budget_bytes ?? item.request.budget.memory} /> },
@@ -91,7 +101,7 @@ export function PlanList() {
             items.length === 0 ? (
               <Nothing what="plan" filtered={filtered} />
             ) : (
-              <Table label="Plans" columns={PLAN_COLUMNS} rows={items} />
+              <Table stacked label="Plans" columns={PLAN_COLUMNS} rows={items} />
             )
           }
         </Listing>
@@ -130,7 +140,7 @@ export function DesignSearchList() {
         >
           {(items, filtered) =>
             items.length > 0 ? (
-              <Table label="Design searches" columns={DESIGN_SEARCH_COLUMNS} rows={items} />
+              <Table stacked label="Design searches" columns={DESIGN_SEARCH_COLUMNS} rows={items} />
             ) : filtered ? (
               <Nothing what="design search" filtered />
             ) : (

@@ -1,6 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+const PATIENCE_MS = 150;
+
 export function Section(props: {
   title: string;
   note?: ComponentChildren;
@@ -19,18 +21,22 @@ export function Section(props: {
   );
 }
 
-/** Its contents exist only once it has come near the window: heavy parts wait until then. */
+/** Its contents exist only once it has come near the window for a moment: heavy parts wait, so that
+ * what is in sight is drawn first. */
 export function WhenSeen({ children }: { children: () => ComponentChildren }) {
   const [seen, setSeen] = useState(false);
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (seen || place.current === null) return;
+    let waiting: ReturnType<typeof setTimeout> | undefined;
     const observer = new IntersectionObserver(
-      (entries) => entries.some((entry) => entry.isIntersecting) && setSeen(true),
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) waiting ??= setTimeout(() => setSeen(true), PATIENCE_MS);
+      },
       { rootMargin: "300px" },
     );
     observer.observe(place.current);
-    return () => observer.disconnect();
+    return () => (clearTimeout(waiting), observer.disconnect());
   }, [seen]);
   return <div ref={place}>{seen ? children() : <div class="later" />}</div>;
 }

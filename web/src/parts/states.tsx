@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { ApiError } from "../api/client";
 import type { Problem } from "../api/types";
 import type { Loaded } from "../api/hooks";
+import { PageHead } from "./section";
 
 export function Loading({ what = "Loading" }: { what?: string }) {
   return (
@@ -57,12 +58,32 @@ export function problemOf(error: unknown): Problem {
 export function Await<Data>(props: {
   loaded: Loaded<Data>;
   what?: string;
+  /** Of a whole view, for as long as there is no data to name it by. */
+  title?: string;
+  /** Where others of its kind are. */
+  others?: string;
   children: (data: Data) => ComponentChildren;
 }) {
-  const { loaded } = props;
+  const { loaded, title, others } = props;
+  const head = title && <PageHead title={title} />;
   if (loaded.error !== null) {
-    return <ProblemView problem={problemOf(loaded.error)} again={loaded.reload} />;
+    const problem = problemOf(loaded.error);
+    const gone = problem.status === 404;
+    return (
+      <>
+        {head}
+        <ProblemView problem={problem} again={gone ? undefined : loaded.reload} />
+        {gone && others && <a href={others}>See what there is</a>}
+      </>
+    );
   }
-  if (loaded.data === null) return <Loading what={props.what} />;
+  if (loaded.data === null) {
+    return (
+      <>
+        {head}
+        <Loading what={props.what} />
+      </>
+    );
+  }
   return <>{props.children(loaded.data)}</>;
 }

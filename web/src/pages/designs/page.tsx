@@ -19,7 +19,11 @@ export function DesignSearchPage() {
   const { id } = useRoute().params as { id: string };
   const path = `/v1/design-searches/${id}`;
   const loaded = useJob<DesignSearch>(path, id);
-  return <Await loaded={loaded}>{(search) => <View search={search} path={path} />}</Await>;
+  return (
+    <Await loaded={loaded} title={`Design search ${id}`} others="/design-searches">
+      {(search) => <View search={search} path={path} />}
+    </Await>
+  );
 }
 
 const DOING: Record<string, string> = {

@@ -52,7 +52,7 @@ function PresetFields({ draft, change, models }: PartProps & { models: ModelCata
   const sizes = Object.entries(preset?.sizes ?? {}).map(([name, text]): [string, string] => [name, `${name}: ${text}`]);
   return (
     <>
-      <div class="form-grid">
+      <div class="form-grid size-wide">
         <Field label="Preset" pointer="/model/name">
           <Select
             value={draft.preset}

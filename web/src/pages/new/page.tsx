@@ -24,7 +24,7 @@ export function NewPage() {
   );
   return (
     <>
-      <PageHead title="New">
+      <PageHead title="New prediction or plan">
         Describe a model and what is done with it. Nothing is downloaded: no weights, no code.
       </PageHead>
       {from !== null && origin.error !== null && <ProblemView problem={problemOf(origin.error)} />}

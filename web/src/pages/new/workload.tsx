@@ -37,7 +37,7 @@ export function WorkloadPart({ draft, change, devices }: PartProps & { devices: 
             <TextInput value={workload.optimizer} onValue={set("optimizer")} list="optimizers" />
           </Field>
         )}
-        {mode === "train" && number("gradient_accumulation_steps", "Accumulated micro-batches")}
+        {mode === "train" && number("gradient_accumulation_steps", "Accumulation steps")}
         {mode === "generation" && (
           <Field label="Key-value cache" pointer="/workload/cache">
             <Select value={workload.cache} options={["dynamic", "static", "none"]} onValue={set("cache")} />
@@ -60,7 +60,7 @@ export function WorkloadPart({ draft, change, devices }: PartProps & { devices: 
         ))}
       </datalist>
       <details>
-        <summary>Less common</summary>
+        <summary>Lengths of labels, sizes of images</summary>
         <div class="form-grid">
           {number("target_length", "Tokens of the labels", "as the sequence")}
           {number("image_size", "Pixels a side", "from the config")}

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { submit } from "../../api/client";
 import { useJob, useResource } from "../../api/hooks";
 import type { Plan, Prediction, Simulation, Timeline } from "../../api/types";
-import { TimelineView } from "../../charts/timeline_view";
+import { POINTS, TimelineView } from "../../charts/timeline_view";
 import { CategoryBar } from "../../parts/category_bar";
 import { JobState } from "../../parts/job_state";
 import { Section } from "../../parts/section";
@@ -14,7 +14,7 @@ import { simulationOf } from "./frontier";
 export function BeforeAfter({ plan, path }: { plan: Plan; path: string }) {
   const [before, setBefore] = useState<string | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const timeline = useResource<Timeline>(`${path}/timeline?max_points=1000`);
+  const timeline = useResource<Timeline>(`${path}/timeline?max_points=${POINTS}`);
   const show = () =>
     void submit<Simulation>("/v1/simulations", simulationOf(plan, null)).then(
       (simulation) => setBefore(simulation.id),
@@ -73,7 +73,7 @@ function Before(props: { id: string; ceiling: number; limit: { label: string; by
   const path = `/v1/simulations/${props.id}`;
   const simulation = useJob<Simulation>(path, props.id);
   const done = simulation.data?.status === "succeeded";
-  const timeline = useResource<Timeline>(done ? `${path}/timeline?max_points=1000` : null);
+  const timeline = useResource<Timeline>(done ? `${path}/timeline?max_points=${POINTS}` : null);
   return (
     <>
       <h3 class="over-time">

@@ -147,7 +147,7 @@ function Points(props: {
                 <Bytes value={choice.peak_bytes} />
               </td>
               <td class="number">{added(choice.overhead.step_seconds_ratio)}</td>
-              {props.budget !== null && <td>{choice.peak_bytes <= props.budget ? "✓ yes" : "✕ no"}</td>}
+              {props.budget !== null && <td class="fits">{choice.peak_bytes <= props.budget ? "✓ yes" : "✕ no"}</td>}
             </tr>
           ))}
         </tbody>

@@ -21,7 +21,11 @@ export function PlanPage() {
   const { id } = useRoute().params as { id: string };
   const path = `/v1/plans/${id}`;
   const loaded = useJob<Plan>(path, id);
-  return <Await loaded={loaded}>{(plan) => <View plan={plan} path={path} />}</Await>;
+  return (
+    <Await loaded={loaded} title={`Plan ${id}`} others="/plans">
+      {(plan) => <View plan={plan} path={path} />}
+    </Await>
+  );
 }
 
 function View({ plan, path }: { plan: Plan; path: string }) {

@@ -75,7 +75,7 @@ function Errors({ runs, open }: { runs: Run[]; open: (id: string) => void }) {
           onPick={(point) => open(ids.get(point)!)}
         />
       </div>
-      <Table label="Errors by device and model type" columns={GROUP_COLUMNS} rows={groupsOf(runs)} />
+      <Table stacked label="Errors by device and model type" columns={GROUP_COLUMNS} rows={groupsOf(runs)} />
     </div>
   );
 }

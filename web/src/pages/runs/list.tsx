@@ -56,7 +56,7 @@ export function RunsPage() {
                 {filtered ? "Change a filter, or set all to any." : "Run a simulation or a plan from its page."}
               </Empty>
             ) : (
-              <Table label="Runs" columns={COLUMNS} rows={items} />
+              <Table stacked label="Runs" columns={COLUMNS} rows={items} />
             )
           }
         </Listing>
@@ -108,7 +108,7 @@ function Workers() {
               <code>headroom worker</code> starts one.
             </Empty>
           ) : (
-            <Table label="Workers" columns={columns} rows={items} />
+            <Table stacked label="Workers" columns={columns} rows={items} />
           )
         }
       </Await>

@@ -16,7 +16,11 @@ export function RunPage() {
   const { id } = useRoute().params as { id: string };
   const path = `/v1/runs/${id}`;
   const loaded = useJob<Run>(path, id);
-  return <Await loaded={loaded}>{(run) => <View run={run} path={path} />}</Await>;
+  return (
+    <Await loaded={loaded} title={`Run ${id}`} others="/runs">
+      {(run) => <View run={run} path={path} />}
+    </Await>
+  );
 }
 
 function View({ run, path }: { run: Run; path: string }) {

@@ -3,7 +3,7 @@ import { useLocation, useRoute } from "preact-iso";
 import { api, download, submit } from "../../api/client";
 import { useJob, useResource } from "../../api/hooks";
 import type { Device, Prediction, Run, Simulation, Timeline } from "../../api/types";
-import { TimelineView } from "../../charts/timeline_view";
+import { POINTS, TimelineView } from "../../charts/timeline_view";
 import { modelName, strategyText, workloadText } from "../../describe";
 import { JobState } from "../../parts/job_state";
 import { PageHead, Section, WhenSeen } from "../../parts/section";
@@ -17,7 +17,11 @@ export function SimulationPage() {
   const { id } = useRoute().params as { id: string };
   const path = `/v1/simulations/${id}`;
   const loaded = useJob<Simulation>(path, id);
-  return <Await loaded={loaded}>{(simulation) => <View simulation={simulation} path={path} />}</Await>;
+  return (
+    <Await loaded={loaded} title={`Simulation ${id}`} others="/simulations">
+      {(simulation) => <View simulation={simulation} path={path} />}
+    </Await>
+  );
 }
 
 function View({ simulation, path }: { simulation: Simulation; path: string }) {
@@ -43,7 +47,7 @@ function View({ simulation, path }: { simulation: Simulation; path: string }) {
 function Predicted(props: { simulation: Simulation; prediction: Prediction; path: string }) {
   const { simulation, prediction, path } = props;
   const device = useDevice(simulation.request.device);
-  const timeline = useResource<Timeline>(`${path}/timeline?max_points=1000`);
+  const timeline = useResource<Timeline>(`${path}/timeline?max_points=${POINTS}`);
   const limit = device?.memory_bytes ? { label: `Memory of ${device.name}`, bytes: device.memory_bytes } : null;
   return (
     <>
