@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from app.cli import local_designs
+from app.cli import console, local_designs
 from app.cli.application import application
 from app.cli.axes import axis_names
 from app.cli.console import described
@@ -27,8 +27,7 @@ HIDDEN = "/model/config/hidden_size"
 
 
 def invoke(*arguments, **options):
-    runner = CliRunner(env={"COLUMNS": "160"})
-    result = runner.invoke(application, ["design-search", *arguments], **options)
+    result = CliRunner().invoke(application, ["design-search", *arguments], **options)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -61,6 +60,12 @@ def found_by(**fields):
 @pytest.fixture(scope="module")
 def found():
     return found_by(objective="score", constraints={"peak_bytes": 8_000_000})
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    # The console has taken its width from the environment when it was made.
+    monkeypatch.setattr(console.out, "width", 160)
 
 
 @pytest.fixture
@@ -210,10 +215,10 @@ class TestAnswer:
 
 
 def test_progress_with_a_total_is_a_bar():
-    console = Console(file=io.StringIO(), width=100)
+    narrow = Console(file=io.StringIO(), width=100)
     done = {"done": 3, "total": 8, "phase": "best 254.2"}
-    console.print(described("Searching", {"status": "running", "progress": done}))
-    line = console.file.getvalue()
+    narrow.print(described("Searching", {"status": "running", "progress": done}))
+    line = narrow.file.getvalue()
     assert "Searching: running" in line
     assert "3 of 8, best 254.2" in line
     assert "━" in line
