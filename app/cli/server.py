@@ -100,7 +100,7 @@ class Server:
         except NotReached as error:
             raise CliError(
                 f"{error}; start one with `headroom serve`, or name another with --server. "
-                "simulate, plan, sweep, check and run work without one: --local"
+                "simulate, plan, sweep, design-search, check and run work without one: --local"
             ) from None
         except ServiceError as error:
             raise CliError.from_problem(error.problem, error.status) from None
