@@ -72,7 +72,7 @@ class Settings(WorkerSettings):
     )
     rendered_cache_bytes: Bytes = Field(
         default=64 * 1024**2,
-        description="items of lists that an API process keeps as it answered them",
+        description="jobs, timelines and peaks that an API process keeps as it answered them",
     )
     event_retention_days: int = Field(default=7, ge=1)
 
