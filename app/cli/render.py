@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any
 
 from rich import box
@@ -14,6 +13,8 @@ from rich.text import Text
 from planner.quantities import format_bytes
 
 _SHOWN_MODULES = 8
+_WIDE = Console(width=10_000)
+"""To measure how wide something would like to be."""
 
 
 def bytes_text(count: int | None) -> str:
@@ -202,15 +203,11 @@ def listing(
     """
     if not items:
         return empty
-    rows = [[_cell(item, path) for _, path in columns] for item in items]
-    headings = [heading for heading, _ in columns]
-    if width is not None:
-        widths = [2 + max(map(len, cells)) for cells in zip(headings, *rows, strict=True)]
-        shown = max(1, sum(total - 2 <= width for total in accumulate(widths)))
-        headings, rows = headings[:shown], [row[:shown] for row in rows]
-    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
+    table = Table(*(heading for heading, _ in columns), box=box.SIMPLE_HEAD, pad_edge=False)
+    for item in items:
+        table.add_row(*(_cell(item, path) for _, path in columns))
+    if width is not None and len(columns) > 1 and _WIDE.measure(table).maximum > width:
+        return listing(columns[:-1], items, empty, width)
     return table
 
 

@@ -112,6 +112,8 @@ def test_gradients_that_were_not_compared_are_said_to_be():
 def test_a_narrow_list_leaves_out_its_last_columns_and_cuts_no_id():
     columns = [("Plan", "id"), ("Peak", "peak_bytes"), ("Created", "created_at")]
     item = {"id": "plan_" + 28 * "a", "peak_bytes": 2**20, "created_at": "2026-11-24T17:30:31Z"}
+    for width in range(35, 50):
+        assert item["id"] in printed(render.listing(columns, [item], "", width=width), width=width)
     narrow = printed(render.listing(columns, [item], "", width=50), width=50)
     assert item["id"] in narrow
     assert "1.00 MiB" in narrow

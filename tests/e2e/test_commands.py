@@ -45,6 +45,10 @@ class TestAgainstAService:
         sweep = json.loads(finished.stdout)
         assert [point["status"] for point in sweep["points"]] == ["succeeded"] * 4
         assert service.get(f"/v1/sweeps/{sweep['id']}")["counts"]["succeeded"] == 4
+        listed = headroom("sweeps", HEADROOM_SERVER=service.url)
+        assert sweep["id"] in listed.stdout
+        shown = headroom("sweeps", sweep["id"], HEADROOM_SERVER=service.url)
+        assert shown.stdout.count("MiB") == 4, shown.stdout
 
     def test_a_device_with_too_little_memory_ends_with_3(self, service):
         profile = {"name": "tiny-cpu", "kind": "cpu", "memory_bytes": 1024}

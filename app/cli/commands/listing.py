@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import typer
 
-from app.cli import render, render_designs, render_device, render_plan
+from app.cli import render, render_designs, render_device, render_plan, render_sweep
+from app.cli.axes import axis_names
 from app.cli.backend import DEFAULT_SERVER, JsonOption, ServerOption
 from app.cli.console import out, print_json
 from app.cli.outcome import require_succeeded
@@ -190,6 +191,36 @@ def design_searches(
         ("Created", "created_at"),
     ]
     _show(page, columns, "No design searches.", json, width=out.width)
+
+
+def sweeps(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    status: StatusOption = None,
+    limit: LimitOption = 20,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+) -> None:
+    """Stored sweeps, newest first, or the points of one of them, as far as they are."""
+    client = Server(server)
+    if identifier is not None:
+        sweep = client.get(f"/v1/sweeps/{identifier}")
+        print_json(sweep) if json else out.print(render_sweep.sweep(sweep, None))
+        return
+    page = client.get("/v1/sweeps", status=status, limit=limit)
+    if not json:
+        for item in page["items"]:
+            axes = [axis["pointer"] for axis in item["request"]["vary"]]
+            item["varied"] = ", ".join(axis_names(axes).values())
+    columns = [
+        ("Sweep", "id"),
+        ("Status", "status"),
+        ("Model", "request.model.config.model_type"),
+        ("Varied", "varied"),
+        ("Points", "counts.total"),
+        ("Succeeded", "counts.succeeded"),
+        ("Created", "created_at"),
+    ]
+    _show(page, columns, "No sweeps.", json, width=out.width)
 
 
 def runs(
