@@ -248,7 +248,9 @@ class TestJourney:
 
 def views(service, addresses) -> dict[str, str]:
     simulation = addresses["simulation"].rpartition("/")[2]
-    other = service.get("/v1/simulations", model_type="gpt2")["items"][0]["id"]
+    request = service.get(f"/v1/simulations/{simulation}")["request"]
+    checkpointed = {**request["strategy"], "checkpointing": "full"}
+    other = service.simulate({**request, "strategy": checkpointed}, lambda _: None)["id"]
     return {
         "home": f"{service.url}/",
         "new": f"{service.url}/new?from={simulation}",
