@@ -39,12 +39,16 @@ def _metadata(tape: Tape) -> Iterator[Event]:
     named = [("process_name", 0, "Headroom: a simulated workload")]
     named += [("thread_name", thread, name) for thread, name in _THREADS.items()]
     for kind, thread, name in named:
-        yield {"ph": "M", "pid": _PROCESS, "tid": thread, "name": kind, "args": {"name": name}}
+        yield _event("M", "__metadata", kind, args={"name": name}, tid=thread, ts=0)
+
+
+def _event(kind: str, category: str, name: str, **fields: Any) -> Event:
+    return {"ph": kind, "cat": category, "pid": _PROCESS, "name": name, **fields}
 
 
 def _slice(thread: int, name: str, first: int, end: int, **arguments: Any) -> Event:
-    event = {"ph": "X", "pid": _PROCESS, "tid": thread, "name": name, "ts": first}
-    return event | {"dur": end - first, "args": arguments}
+    times = {"tid": thread, "ts": first, "dur": end - first}
+    return _event("X", _THREADS[thread], name, **times, args=arguments)
 
 
 def _phases(tape: Tape) -> Iterator[Event]:
@@ -93,10 +97,10 @@ def _counters(tape: Tape) -> Iterator[Event]:
     reserved = None if tape.reserved_bytes is None else tape.reserved_bytes.tolist()
     for index, time in enumerate(_times(tape).tolist()):
         live = {name: values[index] for name, values in columns.items()}
-        yield {"ph": "C", "pid": _PROCESS, "name": "live bytes", "ts": time, "args": live}
+        yield _event("C", "memory", "live bytes", tid=0, ts=time, args=live)
         if reserved is not None:
             held = {"bytes": reserved[index]}
-            yield {"ph": "C", "pid": _PROCESS, "name": "reserved bytes", "ts": time, "args": held}
+            yield _event("C", "memory", "reserved bytes", tid=0, ts=time, args=held)
 
 
 def _times(tape: Tape) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -61,6 +61,10 @@ class TestTable:
 class TestChromeTrace:
     def test_slices_of_a_thread_nest(self, tape):
         events = json.loads(chrome_trace(tape))["traceEvents"]
+        # Viewers differ in what they can do without; these all of them know.
+        assert all(
+            {"ph", "cat", "pid", "tid", "name", "ts", "args"} <= set(each) for each in events
+        )
         slices = [event for event in events if event["ph"] == "X"]
         for thread in (1, 2, 3):
             open_ = []
