@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+from rich.console import RenderableType
 
 from app.cli import render, render_designs, render_device, render_plan, render_sweep
 from app.cli.axes import axis_names
 from app.cli.backend import DEFAULT_SERVER, JsonOption, ServerOption
 from app.cli.console import out, print_json
 from app.cli.outcome import require_succeeded
-from app.cli.server import Server
+from app.cli.server import Resource, Server
 
+IdentifierArgument = Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=200, help="How many, newest first.")]
 StatusOption = Annotated[
     str | None,
@@ -97,7 +100,7 @@ def workers(json: JsonOption = False, server: ServerOption = DEFAULT_SERVER) -> 
 
 
 def simulations(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    identifier: IdentifierArgument = None,
     status: StatusOption = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
@@ -106,12 +109,8 @@ def simulations(
     """Stored simulations, newest first, or one of them in full."""
     client = Server(server)
     if identifier is not None:
-        simulation = client.get(f"/v1/simulations/{identifier}")
-        if json:
-            print_json(simulation)
-            return
-        require_succeeded(simulation)
-        out.print(render.prediction(simulation))
+        found = client.get(f"/v1/simulations/{identifier}")
+        _show_one(found, render.prediction, json)
         return
     columns = [
         ("Simulation", "id"),
@@ -127,7 +126,7 @@ def simulations(
 
 
 def plans(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    identifier: IdentifierArgument = None,
     status: StatusOption = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
@@ -136,12 +135,8 @@ def plans(
     """Stored plans, newest first, or one of them in full."""
     client = Server(server)
     if identifier is not None:
-        plan = client.get(f"/v1/plans/{identifier}")
-        if json:
-            print_json(plan)
-            return
-        require_succeeded(plan)
-        out.print(render_plan.plan(plan))
+        found = client.get(f"/v1/plans/{identifier}")
+        _show_one(found, render_plan.plan, json)
         return
     columns = [
         ("Plan", "id"),
@@ -159,7 +154,7 @@ def plans(
 
 
 def design_searches(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    identifier: IdentifierArgument = None,
     status: StatusOption = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
@@ -168,12 +163,8 @@ def design_searches(
     """Stored design searches, newest first, or one of them: the best designs found."""
     client = Server(server)
     if identifier is not None:
-        search = client.get(f"/v1/design-searches/{identifier}")
-        if json:
-            print_json(search)
-            return
-        require_succeeded(search)
-        out.print(render_designs.design_search(search, top=10))
+        found = client.get(f"/v1/design-searches/{identifier}")
+        _show_one(found, lambda search: render_designs.design_search(search, top=10), json)
         return
     page = client.get("/v1/design-searches", status=status, limit=limit)
     if not json:
@@ -194,7 +185,7 @@ def design_searches(
 
 
 def sweeps(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    identifier: IdentifierArgument = None,
     status: StatusOption = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
@@ -203,8 +194,8 @@ def sweeps(
     """Stored sweeps, newest first, or the points of one of them, as far as they are."""
     client = Server(server)
     if identifier is not None:
-        sweep = client.get(f"/v1/sweeps/{identifier}")
-        print_json(sweep) if json else out.print(render_sweep.sweep(sweep, None))
+        found = client.get(f"/v1/sweeps/{identifier}")
+        _show_one(found, lambda sweep: render_sweep.sweep(sweep, None), json, finished=False)
         return
     page = client.get("/v1/sweeps", status=status, limit=limit)
     if not json:
@@ -224,7 +215,7 @@ def sweeps(
 
 
 def runs(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this one.")] = None,
+    identifier: IdentifierArgument = None,
     status: StatusOption = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
@@ -233,12 +224,8 @@ def runs(
     """Real runs, newest first, or one of them: predicted beside measured."""
     client = Server(server)
     if identifier is not None:
-        run = client.get(f"/v1/runs/{identifier}")
-        if json:
-            print_json(run)
-            return
-        require_succeeded(run)
-        out.print(render.comparison(run))
+        found = client.get(f"/v1/runs/{identifier}")
+        _show_one(found, render.comparison, json)
         return
     columns = [
         ("Run", "id"),
@@ -252,6 +239,22 @@ def runs(
     ]
     page = client.get("/v1/runs", status=status, limit=limit)
     _show(page, columns, "No runs.", json, width=out.width)
+
+
+def _show_one(
+    found: Resource,
+    rendered: Callable[[Resource], RenderableType],
+    as_json: bool,
+    *,
+    finished: bool = True,
+) -> None:
+    """One resource, as JSON or rendered; `finished`: rendered only if it has succeeded."""
+    if as_json:
+        print_json(found)
+        return
+    if finished:
+        require_succeeded(found)
+    out.print(rendered(found))
 
 
 def _show(

@@ -35,12 +35,7 @@ export function Home() {
           <Await loaded={simulations}>
             {(page) => (
               <Newest items={page.items} path="/simulations" empty="Nothing predicted yet" start>
-                {(item) => ({
-                  name: modelName(item.request.model),
-                  size: item.prediction?.parameter_count,
-                  value: <Bytes value={item.prediction?.peak_bytes} />,
-                  words: `${workloadText(item.request.workload)} on ${item.request.device}`,
-                })}
+                {predicted}
               </Newest>
             )}
           </Await>
@@ -49,12 +44,7 @@ export function Home() {
           <Await loaded={plans}>
             {(page) => (
               <Newest items={page.items} path="/plans" empty="Nothing planned yet" start>
-                {(item) => ({
-                  name: modelName(item.request.model),
-                  size: item.prediction?.parameter_count,
-                  value: <Bytes value={item.prediction?.peak_bytes} />,
-                  words: `${workloadText(item.request.workload)} on ${item.request.device}`,
-                })}
+                {predicted}
               </Newest>
             )}
           </Await>
@@ -81,12 +71,29 @@ function errorText(error: number): string {
   return error === 0 ? "exact" : `off by ${relativeError(error)}`;
 }
 
+interface Row {
+  name: string;
+  size?: number;
+  value: ComponentChildren;
+  words: string;
+}
+
+/** Of a simulation or a plan: both have a request and predict its peak. */
+function predicted(item: Simulation | Plan): Row {
+  return {
+    name: modelName(item.request.model),
+    size: item.prediction?.parameter_count,
+    value: <Bytes value={item.prediction?.peak_bytes} />,
+    words: `${workloadText(item.request.workload)} on ${item.request.device}`,
+  };
+}
+
 function Newest<Item extends Job>(props: {
   items: Item[];
   path: string;
   empty: string;
   start?: boolean;
-  children: (item: Item) => { name: string; size?: number; value: ComponentChildren; words: string };
+  children: (item: Item) => Row;
 }) {
   if (props.items.length === 0) {
     return (
